@@ -1,0 +1,1 @@
+"""From files of interactions to matrices: ids, readers, filters, splits."""

@@ -1,0 +1,82 @@
+"""The k best of dense scores, exactly: excluded items never, ties by position."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+Scorer: TypeAlias = Callable[[csr_array], NDArray[np.float32]]
+"""Histories, shape (n_users, n_items) -> scores, float32, same shape; higher is better."""
+
+Ranker: TypeAlias = Callable[[csr_array, int], "Ranking"]
+"""Histories, shape (n_users, n_items), and k -> the k best items outside each history."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The best items of each user, best first.
+
+    Parameters
+    ----------
+    positions : int64, shape (n_users, k)
+        Item positions; -1 where fewer than k exist.
+    scores : float32, shape (n_users, k)
+        Higher is better; -inf where fewer than k exist.
+    """
+
+    positions: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def exclude(scores: NDArray[np.float32], histories: csr_array) -> None:
+    """Set the scores of each row's history to -inf, in place.
+
+    Parameters
+    ----------
+    scores : float32, shape (n_users, n_items)
+    histories : csr_array, shape (n_users, n_items)
+    """
+    rows = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
+    scores[rows, histories.indices] = -np.inf
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> Ranking:
+    """Rank the k best of each row; -inf means excluded, ties go to the lower position.
+
+    Parameters
+    ----------
+    scores : float32, shape (n_users, n_items)
+        No NaN.
+    k : int
+        At least 1; more than n_items is filled up with -1.
+
+    Examples
+    --------
+    >>> scores = np.array([[1.0, 3.0, 3.0, -np.inf]], dtype=np.float32)
+    >>> top_k(scores, 2).positions
+    array([[1, 2]])
+    >>> top_k(scores, 4).positions
+    array([[ 1,  2,  0, -1]])
+    """
+    n_rows, n_items = scores.shape
+    positions = np.full((n_rows, k), -1, dtype=np.int64)
+    best = np.full((n_rows, k), -np.inf, dtype=np.float32)
+    if n_rows == 0 or n_items == 0:
+        return Ranking(positions, best)
+    depth = min(k, n_items)
+    kth = np.partition(scores, n_items - depth, axis=1)[:, n_items - depth]
+    rows, columns = np.nonzero((scores >= kth[:, None]) & (scores > -np.inf))
+    values = scores[rows, columns]
+    # nonzero gives each row's columns in ascending order, so a stable sort by score
+    # leaves ties in the order of position.
+    order = np.lexsort((columns, -values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
+    starts = np.searchsorted(rows, np.arange(n_rows))
+    places = np.arange(len(rows)) - starts[rows]
+    kept = places < depth
+    positions[rows[kept], places[kept]] = columns[kept]
+    best[rows[kept], places[kept]] = values[kept]
+    return Ranking(positions, best)
