@@ -1,0 +1,1 @@
+"""Exact search over vectors; knows nothing of users, items or models."""

@@ -1,0 +1,36 @@
+"""Brute force: every inner product, then the exact k best. The oracle, and the way for blocks."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.ranking import Ranking, exclude, top_k
+
+
+def exact_search(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    k: int,
+    *,
+    excluded: csr_array | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Ranking:
+    """Rank all vectors by inner product with each query; ties go to the lower position.
+
+    Parameters
+    ----------
+    vectors : float32, shape (n, dim)
+    queries : float32, shape (n_queries, dim)
+        Rows x n scores are held at once: meant for blocks of a few hundred queries.
+    k : int
+    excluded : csr_array or None, shape (n_queries, n)
+        What each query must not be given.
+    allowed : bool or None, shape (n,)
+        What any query may be given.
+    """
+    scores = queries @ vectors.T
+    if excluded is not None:
+        exclude(scores, excluded)
+    if allowed is not None:
+        scores[:, ~allowed] = -np.inf
+    return top_k(scores, k)

@@ -1,0 +1,175 @@
+"""A FAISS index of vectors: exact inner-product search with exclusions inside the search."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.errors import ArtefactError
+from recsys.index.exact import exact_search
+from recsys.ranking import Ranking
+
+BLOCK_SCORES = 6_000_000
+"""Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemIndex:
+    """Exact maximum inner product search.
+
+    Parameters
+    ----------
+    faiss_index : faiss.IndexFlatIP
+        Position i holds vector i.
+    """
+
+    faiss_index: Any
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32]) -> "ItemIndex":
+        """Index the rows of a float32 array of shape (n, dim)."""
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(np.ascontiguousarray(vectors))
+        return cls(index)
+
+    @classmethod
+    def load(cls, path: Path) -> "ItemIndex":
+        """Read an index that `save` wrote.
+
+        Raises
+        ------
+        ArtefactError
+            The file is not an exact inner-product index.
+        """
+        content = np.fromfile(path, dtype=np.uint8)
+        try:
+            index = faiss.deserialize_index(content)
+        except RuntimeError as error:  # faiss has no narrower class
+            raise ArtefactError(f"{path} is not a FAISS index; run `recsys index`") from error
+        if not isinstance(index, faiss.IndexFlatIP):
+            raise ArtefactError(
+                f"{path} holds a {type(index).__name__}, expected an exact inner-product index; "
+                "run `recsys index`"
+            )
+        return cls(index)
+
+    def save(self, path: Path) -> None:
+        """Write to one file; an OSError means what it says (a full disk)."""
+        # Through bytes: faiss itself turns every failed write into a RuntimeError.
+        with open(path, "wb") as stream:
+            stream.write(faiss.serialize_index(self.faiss_index).data)
+
+    def __len__(self) -> int:
+        return int(self.faiss_index.ntotal)
+
+    @property
+    def dim(self) -> int:
+        """Width of vectors and queries."""
+        return int(self.faiss_index.d)
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """The indexed vectors, read in place; float32, shape (n, dim)."""
+        flat = faiss.rev_swig_ptr(self.faiss_index.get_xb(), len(self) * self.dim)
+        return flat.reshape(len(self), self.dim)  # type: ignore[no-any-return]
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        excluded: csr_array | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Ranking:
+        """Find the k best of each query among what it may be given.
+
+        Parameters
+        ----------
+        queries : float32, shape (n_queries, dim)
+        k : int
+            At least 1.
+        excluded : csr_array or None, shape (n_queries, n)
+            What each query must not be given, its history for example.
+        allowed : bool or None, shape (n,)
+            What any query may be given.
+
+        Returns
+        -------
+        Ranking
+            Exact; ties go to the lower position; -1 where fewer than k exist.
+        """
+        assert queries.shape[1] == self.dim, (queries.shape, self.dim)
+        if len(queries) == 1:
+            return self._search_one(queries, k, excluded, allowed)
+        return self._search_blocks(queries, k, excluded, allowed)
+
+    def _search_one(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        excluded: csr_array | None,
+        allowed: NDArray[np.bool_] | None,
+    ) -> Ranking:
+        permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
+        if excluded is not None:
+            permitted[excluded.indices] = False
+        n_permitted = int(permitted.sum())
+        bitmap = np.packbits(permitted, bitorder="little")
+        selector = faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap))
+        parameters = faiss.SearchParameters(sel=selector)
+        # faiss returns ties in no order: ask for more until the last one is strictly below the
+        # k-th, and sort by position ourselves.
+        depth = min(k + 1, n_permitted)
+        while depth > 0:
+            scores, found = self.faiss_index.search(query, depth, params=parameters)
+            if depth == n_permitted or scores[0, -1] < scores[0, k - 1]:
+                break
+            depth = min(2 * depth, n_permitted)
+        else:
+            scores, found = np.empty((1, 0), np.float32), np.empty((1, 0), np.int64)
+        return _sorted_and_cut(found[0], scores[0], k)
+
+    def _search_blocks(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        excluded: csr_array | None,
+        allowed: NDArray[np.bool_] | None,
+    ) -> Ranking:
+        """Brute force in blocks: per-query exclusions cost nothing there, and one product is BLAS."""
+        n_rows = max(1, BLOCK_SCORES // max(1, len(self)))
+        positions = np.empty((len(queries), k), dtype=np.int64)
+        scores = np.empty((len(queries), k), dtype=np.float32)
+        for start in range(0, len(queries), n_rows):
+            block = slice(start, start + n_rows)
+            ranking = exact_search(
+                self.vectors,
+                queries[block],
+                k,
+                excluded=None if excluded is None else excluded[block],
+                allowed=allowed,
+            )
+            positions[block], scores[block] = ranking.positions, ranking.scores
+        return Ranking(positions, scores)
+
+
+def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Divide each row by its length, so that an inner product is a cosine; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def _sorted_and_cut(
+    positions: NDArray[np.int64], scores: NDArray[np.float32], k: int
+) -> Ranking:
+    order = np.lexsort((positions, -scores))[:k]
+    row = np.full((1, k), -1, dtype=np.int64)
+    best = np.full((1, k), -np.inf, dtype=np.float32)
+    row[0, : len(order)] = positions[order]
+    best[0, : len(order)] = scores[order]
+    return Ranking(row, best)

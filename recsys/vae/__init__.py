@@ -1,0 +1,1 @@
+"""The variational autoencoder: encoder, linear decoder, objective, training, artefact."""

@@ -1,0 +1,109 @@
+"""A trained VAE as an artefact: weights in safetensors, the catalogue in parquet."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from recsys import storage
+from recsys.data.ids import IdMap
+from recsys.data.split_store import load_split, save_split
+from recsys.data.splits import Split
+from recsys.errors import ArtefactError
+from recsys.vae.config import VAEConfig
+from recsys.vae.model import VAE, VAEModule
+
+KIND = "model"
+FORMAT_VERSION = 1
+MADE_BY = "recsys train"
+
+
+def save_model(
+    vae: VAE,
+    split: Split,
+    path: Path,
+    *,
+    training: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    fingerprints: Mapping[str, str],
+) -> None:
+    """Write the model, and the split it was trained and chosen on, as one artefact.
+
+    Parameters
+    ----------
+    vae, split : VAE, Split
+    path : Path
+        Replaced whole; a crash leaves what stood there.
+    training : mapping
+        The settings to show beside the model's own.
+    metrics : mapping
+        Validation figures to keep in the manifest.
+    fingerprints : mapping
+        Of the data that it was trained on.
+    """
+    config = {"vae": asdict(vae.config), **training}
+    fingerprints = {**fingerprints, "items": vae.items.fingerprint, "split": split.fingerprint}
+    with storage.writing(
+        path, KIND, FORMAT_VERSION, config=config, metrics=metrics, fingerprints=fingerprints
+    ) as folder:
+        # Through bytes, so that a full disk is an OSError and not a library's own error.
+        (folder / "weights.safetensors").write_bytes(save(_tensors(vae)))
+        pq.write_table(pa.table({"item": vae.items.ids}), folder / "items.parquet")
+        save_split(split, folder)
+
+
+def open_model(path: Path) -> storage.Artefact:
+    """Open and verify a model artefact, without loading it."""
+    return storage.open_artefact(path, KIND, FORMAT_VERSION, made_by=MADE_BY)
+
+
+def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
+    """Load a VAE; nothing in the artefact is ever executed.
+
+    Raises
+    ------
+    ArtefactError
+        The files do not fit together.
+    """
+    table = pq.read_table(artefact.file("items.parquet"))
+    items = IdMap.in_order(table["item"].to_pylist(), "item")
+    try:
+        config = VAEConfig(**artefact.manifest.config["vae"])
+        tensors = load_file(artefact.file("weights.safetensors"), device=device)
+        means, counts = tensors.pop("item_means"), tensors.pop("item_counts")
+        n_train_users = int(tensors.pop("n_train_users"))
+        module = VAEModule(len(items), config).to(device)
+        module.load_state_dict(tensors)
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise ArtefactError(f"{artefact.path} is not whole ({error}); run `{MADE_BY}`") from error
+    return VAE(
+        config=config,
+        items=items,
+        module=module.eval(),
+        item_means=means.cpu().numpy(),
+        item_counts=counts.cpu().numpy(),
+        n_train_users=n_train_users,
+    )
+
+
+def load_model_split(artefact: storage.Artefact) -> Split:
+    """Load the split that the model was trained and chosen on."""
+    return load_split(artefact.path)
+
+
+def _tensors(vae: VAE) -> dict[str, torch.Tensor]:
+    weights = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in vae.module.state_dict().items()
+    }
+    return weights | {
+        "item_means": torch.from_numpy(vae.item_means),
+        "item_counts": torch.from_numpy(vae.item_counts),
+        "n_train_users": torch.tensor(vae.n_train_users, dtype=torch.int64),
+    }

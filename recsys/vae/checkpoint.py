@@ -1,0 +1,77 @@
+"""The state of a training after an epoch, as one safetensors file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from recsys.errors import ArtefactError
+from recsys.storage import write_atomically
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything that the next epoch depends on, and the best weights so far.
+
+    `moments` is Adam's state: parameter number -> {"step", "exp_avg", "exp_avg_sq"}.
+    """
+
+    epoch: int
+    best_epoch: int
+    best_validation: float | None
+    weights: dict[str, Tensor]
+    best_weights: dict[str, Tensor]
+    moments: dict[int, dict[str, Tensor]]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write aside and rename: a crash leaves the checkpoint before."""
+    tensors = {f"weights/{name}": tensor for name, tensor in checkpoint.weights.items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in checkpoint.best_weights.items()}
+    for number, moments in checkpoint.moments.items():
+        tensors |= {f"adam/{number}/{name}": tensor for name, tensor in moments.items()}
+    state = {
+        "epoch": checkpoint.epoch,
+        "best_epoch": checkpoint.best_epoch,
+        "best_validation": checkpoint.best_validation,
+    }
+    try:
+        write_atomically(path, save(tensors, metadata={"state": json.dumps(state)}))
+    except OSError as error:
+        raise ArtefactError(f"could not write {path}: {error.strerror}") from error
+
+
+def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises
+    ------
+    ArtefactError
+        The file is damaged.
+    """
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "adam": {}}
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            state = json.loads(file.metadata()["state"])
+            for key in file.keys():  # noqa: SIM118 - not a dict
+                group, name = key.split("/", 1)
+                groups[group][name] = file.get_tensor(key)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ArtefactError(f"the checkpoint {path} is damaged; train without --resume") from error
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in groups["adam"].items():
+        number, name = key.split("/", 1)
+        # Adam keeps its step counters on the host unless it is fused.
+        moments.setdefault(int(number), {})[name] = tensor
+    return Checkpoint(
+        epoch=state["epoch"],
+        best_epoch=state["best_epoch"],
+        best_validation=state["best_validation"],
+        weights=groups["weights"],
+        best_weights=groups["best"],
+        moments=moments,
+    )

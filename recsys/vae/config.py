@@ -1,0 +1,141 @@
+"""What a VAE is and how it is trained, as two frozen records (no torch here: settings load fast)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recsys.errors import ConfigError
+
+Likelihood = Literal["multinomial", "gaussian"]
+Prior = Literal["standard", "composite"]
+KLScale = Literal["per_click", "constant"]
+Values = Literal["auto", "binary", "weighted"]
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """Architecture and objective.
+
+    Parameters
+    ----------
+    likelihood : {"multinomial", "gaussian"}
+        Multinomial: minus the sum over clicks of log softmax (Liang et al. 2018, eq. 2).
+        Gaussian: `reconstruction_weight` * ||x - f(z)||^2.
+    values : {"auto", "binary", "weighted"}
+        What x holds: 1 for every interaction, or the values of the data. Weighted gaussian means
+        ratings: item-centred, and only the observed entries count. Auto is weighted for gaussian
+        on data that have ratings or weights, else binary.
+    reconstruction_weight : float
+        C of the gaussian likelihood.
+    autoencoder : bool
+        No sampling and no KL: the plain denoising autoencoder.
+    prior : {"standard", "composite"}
+        N(0, I), or RecVAE's mixture (Shenbin et al. 2020, section 3.2).
+    kl_scale : {"per_click", "constant"}
+        `kl_weight` times the number of the user's clicks, or `kl_weight` alone.
+    kl_weight : float
+        gamma (per click) or beta (constant).
+    anneal_epochs : float
+        The KL's weight grows linearly from 0 to its full value over so many epochs.
+    latent_dim, hidden_dim : int
+        Widths of the latent code and of the encoder's layers.
+    encoder_layers : int
+        1 is a shallow encoder; more are added densely (each sees the sum of all before it).
+    dropout : float
+        Share of a history's items that are hidden in training.
+    """
+
+    likelihood: Likelihood = "multinomial"
+    values: Values = "auto"
+    reconstruction_weight: float = 1.0
+    autoencoder: bool = False
+    prior: Prior = "standard"
+    kl_scale: KLScale = "per_click"
+    kl_weight: float = 0.005
+    anneal_epochs: float = 0.0
+    latent_dim: int = 200
+    hidden_dim: int = 600
+    encoder_layers: int = 5
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        _one_of("vae.likelihood", self.likelihood, Likelihood)
+        _one_of("vae.values", self.values, Values)
+        _one_of("vae.prior", self.prior, Prior)
+        _one_of("vae.kl_scale", self.kl_scale, KLScale)
+        _in_range("vae.reconstruction_weight", self.reconstruction_weight, above=0)
+        _in_range("vae.kl_weight", self.kl_weight, at_least=0)
+        _in_range("vae.anneal_epochs", self.anneal_epochs, at_least=0)
+        _in_range("vae.latent_dim", self.latent_dim, at_least=1)
+        _in_range("vae.hidden_dim", self.hidden_dim, at_least=1)
+        _in_range("vae.encoder_layers", self.encoder_layers, at_least=1)
+        _in_range("vae.dropout", self.dropout, at_least=0, below=1)
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether scores are in the unit of the ratings, so that RMSE and MAE mean something."""
+        return self.likelihood == "gaussian" and self.values == "weighted"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found.
+
+    Parameters
+    ----------
+    epochs : int
+        Always all of them: the learning rate falls to 0 on a cosine over exactly so many.
+    batch_size : int
+        Users a step.
+    learning_rate : float
+        Adam's, at the start of the cosine.
+    validate_every : int
+        Epochs between validations; the last epoch is always validated.
+    patience : int
+        Stop after so many validations without a new best; 0 is off, since an early stop
+        never reaches the small learning rates.
+    seed : int
+        Order of users, dropout, sampling and initial weights.
+    """
+
+    epochs: int = 60
+    batch_size: int = 250
+    learning_rate: float = 1e-3
+    validate_every: int = 5
+    patience: int = 0
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        _in_range("training.epochs", self.epochs, at_least=1)
+        _in_range("training.batch_size", self.batch_size, at_least=1)
+        _in_range("training.learning_rate", self.learning_rate, above=0)
+        _in_range("training.validate_every", self.validate_every, at_least=1)
+        _in_range("training.patience", self.patience, at_least=0)
+        _in_range("training.seed", self.seed, at_least=0)
+
+
+def _one_of(key: str, value: str, literal: Any) -> None:
+    if value not in literal.__args__:
+        raise ConfigError(f"{key} is {value!r}, expected one of {', '.join(literal.__args__)}")
+
+
+def _in_range(
+    key: str,
+    value: float,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    good = value == value  # NaN fails
+    expected = []
+    if at_least is not None:
+        good &= value >= at_least
+        expected.append(f"at least {at_least}")
+    if above is not None:
+        good &= value > above
+        expected.append(f"above {above}")
+    if below is not None:
+        good &= value < below
+        expected.append(f"below {below}")
+    if not good:
+        raise ConfigError(f"{key} is {value}, expected {' and '.join(expected)}")

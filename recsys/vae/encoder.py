@@ -1,0 +1,112 @@
+"""Histories in, the posterior's mean and log-variance out; sparse from end to end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag, silu
+
+from recsys.vae.config import VAEConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some users' histories in the layout of `embedding_bag`.
+
+    Parameters
+    ----------
+    items : int64, shape (n_clicks,)
+        Item positions, user after user.
+    starts : int64, shape (n_users,)
+        Where each user's items begin.
+    values : float32, shape (n_clicks,)
+        What x holds at these items.
+    lengths : int64, shape (n_users,)
+        Number of items of each user; 0 is legal.
+    """
+
+    items: Tensor
+    starts: Tensor
+    values: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(
+        cls, histories: csr_array, rows: NDArray[np.int64], device: torch.device
+    ) -> "Batch":
+        """Gather `rows` of a CSR matrix of float32, shape (n_users, n_items)."""
+        starts = histories.indptr[rows].astype(np.int64)
+        lengths = histories.indptr[rows + 1].astype(np.int64) - starts
+        new_starts = np.cumsum(lengths) - lengths
+        gather = np.arange(lengths.sum()) + np.repeat(starts - new_starts, lengths)
+        return cls(
+            items=torch.from_numpy(histories.indices[gather].astype(np.int64)).to(device),
+            starts=torch.from_numpy(new_starts).to(device),
+            values=torch.from_numpy(histories.data[gather]).to(device),
+            lengths=torch.from_numpy(lengths).to(device),
+        )
+
+    @property
+    def users(self) -> Tensor:
+        """The user of each click, 0 .. n_users-1; int64, shape (n_clicks,)."""
+        users = torch.arange(len(self.lengths), device=self.items.device)
+        return users.repeat_interleave(self.lengths)
+
+    def sum_by_user(self, per_click: Tensor) -> Tensor:
+        """Add up a value of each click within its user; shape (n_users,)."""
+        total = torch.zeros(len(self.lengths), dtype=per_click.dtype, device=per_click.device)
+        return total.index_add_(0, self.users, per_click)
+
+
+class Encoder(nn.Module):
+    """x -> (mean, log-variance), after RecVAE (Shenbin et al. 2020, figure 2).
+
+    h_1 = LN(silu(W_1 x)), then h_k = LN(silu(W_k h_{k-1} + h_1 + ... + h_{k-1})).
+    x is the history divided by its L2 norm; an empty history is the zero vector.
+    """
+
+    def __init__(self, n_items: int, config: VAEConfig) -> None:
+        super().__init__()
+        self.dropout = config.dropout
+        width = config.hidden_dim
+        bound = 1 / max(1, n_items) ** 0.5
+        self.item_embeddings = nn.Parameter(torch.empty(n_items, width).uniform_(-bound, bound))
+        self.first_bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
+        self.layers = nn.ModuleList(
+            nn.Linear(width, width) for _ in range(config.encoder_layers - 1)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(width, eps=0.1) for _ in range(config.encoder_layers)
+        )
+        self.mean = nn.Linear(width, config.latent_dim)
+        self.log_variance = nn.Linear(width, config.latent_dim)
+
+    def forward(
+        self, batch: Batch, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encode a batch; with a generator items are dropped at random, as in training.
+
+        Returns
+        -------
+        mean, log_variance : float32, shape (n_users, latent_dim)
+        """
+        weights = self._normalised(batch)
+        if generator is not None and self.dropout > 0:
+            kept = torch.empty_like(weights).bernoulli_(1 - self.dropout, generator=generator)
+            weights = weights * kept / (1 - self.dropout)
+        hidden = embedding_bag(
+            batch.items, self.item_embeddings, batch.starts, mode="sum", per_sample_weights=weights
+        )
+        hidden = self.norms[0](silu(hidden + self.first_bias))
+        total = hidden
+        for layer, norm in zip(self.layers, self.norms[1:], strict=True):
+            hidden = norm(silu(layer(hidden) + total))
+            total = total + hidden
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def _normalised(self, batch: Batch) -> Tensor:
+        norms = batch.sum_by_user(batch.values.square()).sqrt()
+        return batch.values / norms.clamp_min(1e-12).repeat_interleave(batch.lengths)

@@ -1,0 +1,138 @@
+"""The trained VAE: histories -> latent codes -> scores, in numpy on both sides."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import nn
+
+from recsys.data.ids import IdMap
+from recsys.vae.config import VAEConfig
+from recsys.vae.encoder import Batch, Encoder
+
+ENCODE_BATCH = 1024
+
+
+class VAEModule(nn.Module):
+    """Deep encoder, linear decoder: a score is an inner product, so an index can serve it."""
+
+    def __init__(self, n_items: int, config: VAEConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(n_items, config)
+        self.decoder = nn.Linear(config.latent_dim, n_items)
+
+
+@dataclass(frozen=True, eq=False)
+class VAE:
+    """A trained model with its catalogue.
+
+    Parameters
+    ----------
+    config : VAEConfig
+    items : IdMap
+        The catalogue; a column of every history and score is a position here.
+    module : VAEModule
+    item_means : float32, shape (n_items,)
+        What is taken from a value before it is encoded and given back to its score:
+        the items' mean ratings, or zeros where x is binary or counts.
+    item_counts : int64, shape (n_items,)
+        Users of each item in training: the popularity that ranks for an empty history.
+    n_train_users : int
+    """
+
+    config: VAEConfig
+    items: IdMap
+    module: VAEModule
+    item_means: NDArray[np.float32]
+    item_counts: NDArray[np.int64]
+    n_train_users: int
+
+    @property
+    def n_items(self) -> int:
+        """Size of the catalogue."""
+        return len(self.items)
+
+    def encode(self, histories: csr_array) -> NDArray[np.float32]:
+        """Map histories to the posterior's means.
+
+        Parameters
+        ----------
+        histories : csr_array of float32, shape (n_users, n_items)
+            Values as in the data; an empty row is legal.
+
+        Returns
+        -------
+        float32, shape (n_users, latent_dim)
+        """
+        codes = [self._encode_batch(histories, rows) for rows in _blocks(histories.shape[0])]
+        empty = np.empty((0, self.config.latent_dim), dtype=np.float32)
+        return np.concatenate([empty, *codes])
+
+    def user_vectors(self, histories: csr_array) -> NDArray[np.float32]:
+        """Latent means with a 1 appended, so that the bias is one more dimension.
+
+        Returns
+        -------
+        float32, shape (n_users, latent_dim + 1)
+        """
+        codes = self.encode(histories)
+        return np.concatenate([codes, np.ones((len(codes), 1), dtype=np.float32)], axis=1)
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Decoder rows [w_i, b_i]: a score is their product with a user vector.
+
+        Returns
+        -------
+        float32, shape (n_items, latent_dim + 1)
+        """
+        weight = self.module.decoder.weight.detach().cpu().numpy()
+        bias = self.module.decoder.bias.detach().cpu().numpy() + self.item_means
+        return np.concatenate([weight, bias[:, None]], axis=1)
+
+    def score(self, histories: csr_array) -> NDArray[np.float32]:
+        """Score the whole catalogue for each history; dense, so meant for blocks of users.
+
+        Returns
+        -------
+        float32, shape (n_users, n_items)
+            Logits, or predicted ratings where the likelihood is gaussian; higher is better.
+        """
+        return self.user_vectors(histories) @ self.item_vectors().T
+
+    def _encode_batch(
+        self, histories: csr_array, rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        device = self.module.decoder.weight.device
+        block = model_input(histories[rows[0] : rows[-1] + 1], self.config, self.item_means)
+        with torch.inference_mode():
+            mean, _ = self.module.encoder(Batch.of(block, np.arange(len(rows)), device))
+        return mean.cpu().numpy()  # type: ignore[no-any-return]
+
+
+def model_input(
+    matrix: csr_array, config: VAEConfig, item_means: NDArray[np.float32]
+) -> csr_array:
+    """Turn the data's values into x: ones, or the values less their item's mean."""
+    if config.values == "weighted":
+        values = matrix.data - item_means[matrix.indices]
+    else:
+        values = np.ones(len(matrix.data), dtype=np.float32)
+    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def item_means_of(matrix: csr_array, config: VAEConfig) -> NDArray[np.float32]:
+    """Mean observed value of each item for ratings, zeros for everything else."""
+    n_items = matrix.shape[1]
+    if not config.predicts_ratings:
+        return np.zeros(n_items, dtype=np.float32)
+    sums = np.bincount(matrix.indices, weights=matrix.data, minlength=n_items)
+    counts = np.bincount(matrix.indices, minlength=n_items)
+    return (sums / np.maximum(counts, 1)).astype(np.float32)
+
+
+def _blocks(n_rows: int) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, n_rows, ENCODE_BATCH):
+        yield np.arange(start, min(start + ENCODE_BATCH, n_rows))

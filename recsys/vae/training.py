@@ -1,0 +1,381 @@
+"""The training loop: a fixed number of epochs, the best validated weights, resumable to the bit.
+
+Every random number of an epoch comes from (seed, epoch), so a checkpoint holds no random state.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.errors import DataError, TrainingError
+from recsys.ranking import Scorer
+from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.vae.encoder import Batch, Encoder
+from recsys.vae.model import VAE, VAEModule, item_means_of, model_input
+from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, standard_kl
+
+ACTIVE_VARIANCE = 0.01
+"""A latent unit is active when its mean varies more than this over users (Burda et al. 2016)."""
+
+COLLAPSE_AFTER = 3
+"""Epochs that a latent space may take to come alive."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did; loss and its terms in nats per user, lower is better.
+
+    `loss` is `reconstruction` + `kl`, the latter with its weight; `validation` is the value of
+    the caller's function (higher is better), None in epochs without validation.
+    """
+
+    epoch: int
+    n_epochs: int
+    loss: float
+    reconstruction: float
+    kl: float
+    active_units: int
+    latent_dim: int
+    validation: float | None
+    best_validation: float | None
+    best_epoch: int
+    users_per_second: float
+    seconds_left: float
+
+
+def train(
+    interactions: Interactions,
+    config: VAEConfig,
+    training: TrainingConfig,
+    *,
+    validate: Callable[[Scorer], float] | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+) -> VAE:
+    """Train a VAE on every user's row.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        At least two users and two items.
+    config : VAEConfig
+        With `values` decided: "binary" or "weighted".
+    training : TrainingConfig
+    validate : callable or None
+        Scores a model on users it was not trained on; higher is better. Without it the last
+        epoch's weights are kept.
+    on_epoch : callable or None
+        Receives a report after each epoch.
+    checkpoint : Path or None
+        Written after every epoch; when it is there, training goes on from it and ends with the
+        weights that an uninterrupted run would have had, to the bit, on the same machine.
+    device : str
+        "cpu" or "cuda".
+
+    Raises
+    ------
+    DataError
+        Fewer than two users or items, or negative weights under the multinomial likelihood.
+    TrainingError
+        The loss is no longer finite, or no latent unit is active.
+    """
+    _check_data(interactions, config)
+    run = _Run(interactions, config, training, torch.device(device))
+    if checkpoint is not None and checkpoint.exists():
+        run.restore(load_checkpoint(checkpoint, run.device))
+    while run.epoch < training.epochs and not run.out_of_patience():
+        report = run.run_epoch(validate)
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, run.snapshot())
+        if on_epoch is not None:
+            on_epoch(report)
+        _check_health(report, config)
+    return run.best_model()
+
+
+class _Run:
+    """The mutable state of one training."""
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        config: VAEConfig,
+        training: TrainingConfig,
+        device: torch.device,
+    ) -> None:
+        self.config, self.training, self.device = config, training, device
+        self.interactions = interactions
+        self.item_means = item_means_of(interactions.matrix, config)
+        self.inputs = model_input(interactions.matrix, config, self.item_means)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            self.module = VAEModule(interactions.n_items, config).to(device)
+        self.previous_encoder = _frozen_copy(self.module, interactions.n_items, config)
+        self.optimiser = torch.optim.Adam(
+            self.module.parameters(), lr=training.learning_rate, fused=True
+        )
+        self.epochs_timed, self.seconds = 0, 0.0
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_validation: float | None = None
+        self.best_weights = _weights(self.module)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(self.interactions.n_users / self.training.batch_size)
+
+    def run_epoch(self, validate: Callable[[Scorer], float] | None) -> EpochReport:
+        """Train over every user once, then validate when it is due."""
+        started = time.perf_counter()
+        tally = self._train_epoch()
+        self.epoch += 1
+        users_per_second = self.interactions.n_users / (time.perf_counter() - started)
+        validation = self._validate(validate)
+        self.epochs_timed += 1
+        self.seconds += time.perf_counter() - started
+        n_users = self.interactions.n_users
+        return EpochReport(
+            epoch=self.epoch,
+            n_epochs=self.training.epochs,
+            loss=(tally.reconstruction + tally.kl) / n_users,
+            reconstruction=tally.reconstruction / n_users,
+            kl=tally.kl / n_users,
+            active_units=tally.active_units(n_users),
+            latent_dim=self.config.latent_dim,
+            validation=validation,
+            best_validation=self.best_validation,
+            best_epoch=self.best_epoch,
+            users_per_second=users_per_second,
+            seconds_left=self.seconds / self.epochs_timed * (self.training.epochs - self.epoch),
+        )
+
+    def _train_epoch(self) -> "_Tally":
+        seeds = np.random.SeedSequence([self.training.seed, self.epoch])
+        order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
+        generator = torch.Generator(self.device)
+        generator.manual_seed(int(seeds.generate_state(1)[0]))
+        tally = _Tally(self.config.latent_dim, self.device)
+        if self.config.prior == "composite":
+            self.previous_encoder.load_state_dict(self.module.encoder.state_dict())
+        self.module.train()
+        for step in range(self.steps_per_epoch):
+            first = step * self.training.batch_size
+            rows = order[first : first + self.training.batch_size]
+            self._step(Batch.of(self.inputs, rows, self.device), step, generator, tally)
+        self.module.eval()
+        return tally
+
+    def _step(
+        self, batch: Batch, step: int, generator: torch.Generator, tally: "_Tally"
+    ) -> None:
+        progress = self.epoch + step / self.steps_per_epoch
+        for group in self.optimiser.param_groups:
+            group["lr"] = cosine_rate(
+                self.training.learning_rate, progress / self.training.epochs
+            )
+        mean, log_variance = self.module.encoder(batch, generator)
+        latents = mean
+        if not self.config.autoencoder:
+            noise = torch.empty_like(mean).normal_(generator=generator)
+            latents = mean + noise * (0.5 * log_variance).exp()
+        reconstruction = self._reconstruction(latents, batch)
+        kl = self._weighted_kl(latents, mean, log_variance, batch, progress)
+        self.optimiser.zero_grad(set_to_none=True)
+        ((reconstruction + kl) / len(batch.lengths)).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        tally.add(reconstruction.detach(), kl.detach(), mean.detach())
+
+    def _reconstruction(self, latents: Tensor, batch: Batch) -> Tensor:
+        decoder = self.module.decoder
+        if self.config.likelihood == "multinomial":
+            return multinomial_nll(latents, decoder.weight, decoder.bias, batch)
+        return gaussian_nll(
+            latents,
+            decoder.weight,
+            decoder.bias,
+            batch,
+            scale=self.config.reconstruction_weight,
+            observed=self.config.predicts_ratings,
+        )
+
+    def _weighted_kl(
+        self, latents: Tensor, mean: Tensor, log_variance: Tensor, batch: Batch, progress: float
+    ) -> Tensor:
+        if self.config.autoencoder:
+            return torch.zeros((), device=self.device)
+        if self.config.prior == "composite":
+            with torch.no_grad():
+                old_mean, old_log_variance = self.previous_encoder(batch)
+            kl = composite_kl(latents, mean, log_variance, old_mean, old_log_variance)
+        else:
+            kl = standard_kl(mean, log_variance)
+        if self.config.kl_scale == "per_click":
+            kl = kl * self._clicks(batch)
+        return annealed(self.config, progress) * kl.sum()
+
+    def _clicks(self, batch: Batch) -> Tensor:
+        if self.config.predicts_ratings:  # centred values cancel: count the ratings instead
+            return batch.lengths.to(torch.float32)
+        return batch.sum_by_user(batch.values)
+
+    def _validate(self, validate: Callable[[Scorer], float] | None) -> float | None:
+        """Score the current weights when due, and remember them if they are the best."""
+        last = self.epoch == self.training.epochs
+        if validate is None:
+            if last:
+                self.best_epoch, self.best_weights = self.epoch, _weights(self.module)
+            return None
+        if not last and self.epoch % self.training.validate_every:
+            return None
+        value = validate(self._model(self.module).score)
+        if self.best_validation is None or value > self.best_validation:
+            self.best_validation, self.best_epoch = value, self.epoch
+            self.best_weights = _weights(self.module)
+        return value
+
+    def out_of_patience(self) -> bool:
+        """Whether `patience` validations have passed without a new best."""
+        patience = self.training.patience * self.training.validate_every
+        return 0 < patience <= self.epoch - self.best_epoch and self.best_validation is not None
+
+    def best_model(self) -> VAE:
+        """The model with the best weights."""
+        module = VAEModule(self.interactions.n_items, self.config).to(self.device)
+        module.load_state_dict(self.best_weights)
+        return self._model(module.eval())
+
+    def _model(self, module: VAEModule) -> VAE:
+        return VAE(
+            config=self.config,
+            items=self.interactions.items,
+            module=module,
+            item_means=self.item_means,
+            item_counts=self.interactions.item_counts(),
+            n_train_users=self.interactions.n_users,
+        )
+
+    def snapshot(self) -> Checkpoint:
+        """Everything that the next epoch depends on."""
+        return Checkpoint(
+            epoch=self.epoch,
+            best_epoch=self.best_epoch,
+            best_validation=self.best_validation,
+            weights=_weights(self.module),
+            best_weights=self.best_weights,
+            moments=self.optimiser.state_dict()["state"],
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Become the run that `checkpoint` was taken of."""
+        self.module.load_state_dict(checkpoint.weights)
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": checkpoint.moments, "param_groups": groups})
+        self.epoch, self.best_epoch = checkpoint.epoch, checkpoint.best_epoch
+        self.best_validation = checkpoint.best_validation
+        self.best_weights = checkpoint.best_weights
+
+
+class _Tally:
+    """Sums over an epoch, kept on the device so that no step waits for the host."""
+
+    def __init__(self, latent_dim: int, device: torch.device) -> None:
+        self._terms = torch.zeros(2, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(2, latent_dim, dtype=torch.float64, device=device)
+
+    def add(self, reconstruction: Tensor, kl: Tensor, mean: Tensor) -> None:
+        """Add one step's terms (nats, summed over users) and latent means."""
+        self._terms += torch.stack([reconstruction, kl])
+        self._sums += torch.stack([mean.sum(0), mean.square().sum(0)])
+
+    @property
+    def reconstruction(self) -> float:
+        """Nats, summed over users."""
+        return float(self._terms[0])
+
+    @property
+    def kl(self) -> float:
+        """Weighted nats, summed over users."""
+        return float(self._terms[1])
+
+    def active_units(self, n_users: int) -> int:
+        """Count the latent dimensions whose mean varies over users."""
+        first, second = self._sums / n_users
+        return int((second - first.square() > ACTIVE_VARIANCE).sum())
+
+
+def cosine_rate(start: float, progress: float) -> float:
+    """Learning rate after a share `progress` of training, falling from `start` to 0.
+
+    Examples
+    --------
+    >>> [round(cosine_rate(1.0, share), 3) for share in (0, 0.25, 0.5, 1)]
+    [1.0, 0.854, 0.5, 0.0]
+    """
+    return start * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def annealed(config: VAEConfig, epochs_done: float) -> float:
+    """Weight of the KL after so many (fractional) epochs.
+
+    Examples
+    --------
+    >>> [annealed(VAEConfig(kl_weight=0.2, anneal_epochs=10), done) for done in (0, 5, 20)]
+    [0.0, 0.1, 0.2]
+    """
+    if config.anneal_epochs == 0:
+        return config.kl_weight
+    return config.kl_weight * min(1.0, epochs_done / config.anneal_epochs)
+
+
+def _check_data(interactions: Interactions, config: VAEConfig) -> None:
+    assert config.values != "auto", "decide between binary and weighted before training"
+    for count, noun in (
+        (interactions.n_users, interactions.users.noun),
+        (interactions.n_items, interactions.items.noun),
+    ):
+        if count < 2:
+            raise DataError(
+                f"training needs at least two {noun}s, found {count}: there is nothing to compare"
+            )
+    multinomial = config.likelihood == "multinomial" and config.values == "weighted"
+    if multinomial and interactions.matrix.data.min(initial=0) < 0:
+        raise DataError(
+            "the multinomial likelihood needs weights of at least 0, found "
+            f"{interactions.matrix.data.min():g}; set vae.likelihood=gaussian or vae.values=binary"
+        )
+
+
+def _check_health(report: EpochReport, config: VAEConfig) -> None:
+    if not math.isfinite(report.loss):
+        raise TrainingError(
+            f"the loss is {report.loss} after epoch {report.epoch}: lower "
+            "training.learning_rate (to a third, say) and train again"
+        )
+    late = report.epoch >= COLLAPSE_AFTER + config.anneal_epochs
+    if late and report.active_units == 0 and not config.autoencoder:
+        raise TrainingError(
+            f"the latent space has collapsed: no unit of {config.latent_dim} is active after epoch "
+            f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
+            "vae.anneal_epochs"
+        )
+
+
+def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _frozen_copy(module: VAEModule, n_items: int, config: VAEConfig) -> Encoder:
+    """The composite prior's encoder of the epoch before; the live one where there is no such."""
+    if config.prior != "composite":
+        return module.encoder
+    with torch.random.fork_rng(devices=[]):
+        return Encoder(n_items, config).to(module.decoder.weight.device).eval()
