@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from scipy.sparse import csr_array
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Holdout
 from recsys.errors import ArtefactError, ConfigError
-from recsys.metrics import Metric, find_hits
+from recsys.metrics import DEFAULT_VALIDATION_METRIC, Metric, find_hits
 from recsys.ranking import Ranking, Scorer, exclude, top_k
 
 DEFAULT_RIDGE = 500.0
@@ -96,7 +97,7 @@ def fit_best_ease(
     train: Interactions,
     validation: Holdout | None,
     ridges: Sequence[float] = (200.0, 500.0, 1000.0),
-    metric: Metric = Metric("ndcg", 100),  # noqa: B008 (frozen)
+    metric: Metric = DEFAULT_VALIDATION_METRIC,
 ) -> EASE:
     """Fit EASE with the ridge that serves the validation users best.
 
@@ -192,7 +193,8 @@ def _load_weights(path: Path, n_items: int) -> NDArray[np.float32]:
         weights = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise _unusable(path, "it is missing") from None
-    except (ValueError, EOFError, OverflowError) as error:
+    except (ValueError, TypeError, EOFError, OverflowError, SyntaxError, TokenError) as error:
+        # So many, because numpy parses the header as a Python literal.
         raise _unusable(path, f"it is not a whole .npy file ({error})") from error
     if weights.dtype != np.float32 or weights.shape != (n_items, n_items):
         found = f"{weights.dtype} of shape {weights.shape}"

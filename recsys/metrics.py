@@ -93,7 +93,7 @@ def precision(
     >>> precision(np.array([[True, False]]), np.array([5]), 4)
     array([0.25])
     """
-    return _count(hits, k) / k
+    return np.asarray(_count(hits, k) / k)
 
 
 def ndcg(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -142,7 +142,7 @@ def hit_rate(hits: NDArray[np.bool_], n_held_out: NDArray[np.int64], k: int) -> 
     >>> hit_rate(np.array([[False, True], [False, False]]), np.array([3, 3]), 2)
     array([1., 0.])
     """
-    return hits[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
 
 
 def reciprocal_rank(
@@ -322,6 +322,9 @@ def _known_metrics(name: str) -> str:
     hint = f"the nearest known: {near[0]}; " if near else ""
     return f"{hint}known are {', '.join(METRIC_NAMES)}"
 
+
+DEFAULT_VALIDATION_METRIC = Metric("ndcg", 100)
+"""What chooses between epochs, and between settings, where nothing else is asked for."""
 
 DEFAULT_METRICS = (
     Metric("recall", 20),

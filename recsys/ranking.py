@@ -92,6 +92,7 @@ def _lower_bounds(scores: NDArray[np.float32], depth: int) -> NDArray[np.float32
     # A group takes every n_groups-th item: neighbours are often alike (sorted by popularity,
     # say), and the best items must not share a group. A remainder at the end is left out.
     grouped = scores[:, : n_groups * group_size].reshape(n_rows, group_size, n_groups)
-    maxima = grouped.max(axis=1)
+    maxima: NDArray[np.float32] = grouped.max(axis=1)
     maxima.partition(n_groups - depth, axis=1)
-    return maxima[:, n_groups - depth]
+    bounds: NDArray[np.float32] = maxima[:, n_groups - depth]
+    return bounds

@@ -10,24 +10,32 @@ from recsys.errors import ConfigError, DataError
 
 Role = Literal["user", "item", "rating", "weight", "timestamp"]
 
+# fmt: off
 USUAL_NAMES: dict[Role, frozenset[str]] = {
-    "user": frozenset(
-        "user_id userid user uid u user_name username customer_id customerid customer "
-        "visitorid visitor_id member_id memberid reviewer_id reviewerid account_id session_id "
-        "sessionid poem poem_id".split()
-    ),
-    "item": frozenset(
-        "item_id itemid item iid movie_id movieid book_id bookid isbn product_id productid "
-        "track_id trackid artist_id artistid song_id songid asin parent_asin sku article_id "
-        "articleid business_id game_id anime_id recipe_id joke_id news_id video_id character "
-        "character_id".split()
-    ),
-    "rating": frozenset("rating ratings score stars overall".split()),
-    "weight": frozenset("weight count plays play_count playcount n quantity".split()),
-    "timestamp": frozenset(
-        "timestamp time ts date datetime unix_time unixreviewtime rated_at created_at".split()
-    ),
+    "user": frozenset({
+        "user_id", "userid", "user", "uid", "u", "user_name", "username", "customer_id",
+        "customerid", "customer", "visitor_id", "visitorid", "member_id", "memberid",
+        "reviewer_id", "reviewerid", "account_id", "session_id", "sessionid", "poem", "poem_id",
+    }),
+    "item": frozenset({
+        "item_id", "itemid", "item", "iid", "movie_id", "movieid", "book_id", "bookid", "isbn",
+        "product_id", "productid", "track_id", "trackid", "artist_id", "artistid", "song_id",
+        "songid", "asin", "parent_asin", "sku", "article_id", "articleid", "business_id",
+        "game_id", "anime_id", "recipe_id", "joke_id", "news_id", "video_id", "character",
+        "character_id",
+    }),
+    "rating": frozenset({
+        "rating", "ratings", "score", "stars", "overall",
+    }),
+    "weight": frozenset({
+        "weight", "count", "plays", "play_count", "playcount", "n", "quantity",
+    }),
+    "timestamp": frozenset({
+        "timestamp", "time", "ts", "date", "datetime", "unix_time", "unixreviewtime", "rated_at",
+        "created_at",
+    }),
 }
+# fmt: on
 _RECBOLE_TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
 
 
@@ -152,9 +160,7 @@ def place_of(header: Sequence[str], column: str, option: str, name: str) -> int:
     folded = [place for place, each in enumerate(header) if each.lower() == column.lower()]
     found = exact or folded
     if not found:
-        raise DataError(
-            f"{name}: no column {column!r} ({option}): the header is {_shown(header)}"
-        )
+        raise DataError(f"{name}: no column {column!r} ({option}): the header is {_shown(header)}")
     if len(found) > 1:
         raise ConfigError(
             f"{name}: {option} {column} could be any of {len(found)} columns of the header "

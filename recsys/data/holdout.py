@@ -104,6 +104,7 @@ def assemble(
     DataError
         Train is empty, or a group that was asked for has nothing held out.
     """
+    refuse_too_small(events)
     if not train.any():
         raise DataError(
             f"no row is left to train on: all {len(events):,} are held out or named for another"
@@ -124,6 +125,18 @@ def assemble(
         test=groups.get("test"),
         left_out=tuple(lines),
     )
+
+
+def refuse_too_small(events: Events) -> None:
+    """Refuse events of fewer than two users or two items with a DataError."""
+    for ids in (events.users, events.items):
+        if len(ids) < 2:
+            noun = ids.noun
+            found = f"one, {ids.ids[0]!r}" if len(ids) else "none"
+            raise DataError(
+                f"at least two {noun}s are needed to learn from, found {found};"
+                f" give more data, or check the {noun} column and the filters"
+            )
 
 
 def known_rows(events: Events, train: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -230,7 +243,7 @@ def _refuse_empty(name: str, rows: HoldoutRows, lines: Sequence[str]) -> None:
     found = "; ".join(lines) or f"no row was set aside for {name}"
     raise DataError(
         f"nothing is held out for {name} ({found}); expected at least one row: give more data,"
-        f" ask for a larger {name} part, or for none ({name} = 0)"
+        f" hold out more for {name}, or nothing"
     )
 
 

@@ -31,6 +31,8 @@ class ByteSource:
         For messages.
     stream : BufferedReader
         What the file holds, unzipped.
+    is_seekable : bool
+        A plain file, in which one can jump.
     total : int or None
         Size on disk in bytes, where known.
     done : callable
@@ -39,32 +41,37 @@ class ByteSource:
 
     name: str
     stream: io.BufferedReader
+    is_seekable: bool
     total: int | None
     done: Callable[[], int]
 
     def read(self, size: int) -> bytes:
         """Read up to `size` bytes; a damaged gzip stream is a DataError."""
-        try:
+        with self._refusing_damage():
             return self.stream.read(size)
+
+    def starts_with(self, magic: bytes) -> bool:
+        """Tell whether the content begins with `magic`, without consuming it."""
+        # A damage met here is refused here: after an error gzip may report a plain end of file.
+        with self._refusing_damage():
+            return self.stream.peek(len(magic)).startswith(magic)
+
+    @contextmanager
+    def _refusing_damage(self) -> Iterator[None]:
+        try:
+            yield
         except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
             raise DataError(
                 f"{self.name}: the gzip stream is cut short or damaged ({problem}): "
                 "fetch or copy the file again"
             ) from problem
 
-    def starts_with(self, magic: bytes) -> bool:
-        """Tell whether the content begins with `magic`, without consuming it."""
-        try:
-            return self.stream.peek(len(magic)).startswith(magic)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            return False  # the first read words the refusal
-
 
 @contextmanager
 def open_source(source: Path | Literal["-"]) -> Iterator[ByteSource]:
     """Open a file or standard input; gzip is known by its first bytes, not by its name."""
     if source == "-":
-        raw = io.BufferedReader(sys.stdin.buffer)  # type: ignore[type-var,arg-type]
+        raw: io.BufferedReader = io.BufferedReader(sys.stdin.buffer)  # type: ignore[arg-type]
         try:
             yield _unzipped("standard input", raw, None)
         finally:
@@ -85,7 +92,10 @@ def _unzipped(name: str, raw: io.BufferedReader, total: int | None) -> ByteSourc
     stream = raw
     if raw.peek(2).startswith(b"\x1f\x8b"):
         stream = io.BufferedReader(gzip.GzipFile(fileobj=raw))
-    return ByteSource(name, stream, total, raw.tell if total is not None else lambda: 0)
+    is_file = total is not None
+    return ByteSource(
+        name, stream, is_file and stream is raw, total, raw.tell if is_file else lambda: 0
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,17 +71,16 @@ class TimeColumn:
 
     def parse(self, text: str) -> float:
         """Read one time; a DataError says what it is not."""
-        kind: Literal["number", "iso"] = "iso" if _IS_ISO.fullmatch(text.strip()) else "number"
-        if kind == "iso" or _IS_NUMBER.fullmatch(text):
-            value = _iso_seconds(text) if kind == "iso" else _finite(text, "timestamp")
-            self.kind = self.kind or kind
-        if self.kind == "iso" and kind == "number":
-            raise DataError(f"timestamp {text[:80]!r} is not an ISO date, as the first one is")
-        if self.kind == "number" and kind == "iso":
-            raise DataError(f"timestamp {text[:80]!r} is not a number, as the first one is")
-        if self.kind is None:
+        is_iso = _IS_ISO.fullmatch(text.strip()) is not None
+        if not is_iso and not _IS_NUMBER.fullmatch(text):
             raise DataError(f"timestamp {text[:80]!r} is neither a number nor an ISO date")
-        return value if kind == "iso" else _finite(text, "timestamp")
+        value = _iso_seconds(text) if is_iso else _finite(text, "timestamp")
+        kind: Literal["number", "iso"] = "iso" if is_iso else "number"
+        self.kind = self.kind or kind
+        if kind != self.kind:
+            expected = "an ISO date" if self.kind == "iso" else "a number"
+            raise DataError(f"timestamp {text[:80]!r} is not {expected}, as the first one is")
+        return value
 
     def parse_iso(self, texts: pa.StringArray) -> NDArray[np.float64] | None:
         """Read many ISO times at once; None when one of them is none, to be found row by row."""

@@ -12,7 +12,15 @@ from recsys.data.interactions import Interactions
 from recsys.data.splits import Holdout
 from recsys.errors import ConfigError
 from recsys.evaluation.report import Evaluation
-from recsys.metrics import Metric, coverage, find_hits, mae, novelty, rmse
+from recsys.metrics import (
+    DEFAULT_VALIDATION_METRIC,
+    Metric,
+    coverage,
+    find_hits,
+    mae,
+    novelty,
+    rmse,
+)
 from recsys.ranking import Ranker, Scorer
 
 _NO_SCORERS: Mapping[str, Scorer] = MappingProxyType({})
@@ -69,7 +77,7 @@ def evaluate(
 
 def ndcg_validator(
     holdout: Holdout,
-    metric: Metric = Metric("ndcg", 100),  # noqa: B008 (frozen)
+    metric: Metric = DEFAULT_VALIDATION_METRIC,
     batch_size: int = 500,
 ) -> Callable[[Scorer], float]:
     """Give what training calls after an epoch: a scorer's mean metric; higher is better.
@@ -95,6 +103,29 @@ def ndcg_validator(
 
     def validate(score: Scorer) -> float:
         return mean_metric(score, holdout, metric, batch_size)
+
+    return validate
+
+
+def rmse_validator(holdout: Holdout, batch_size: int = 500) -> Callable[[Scorer], float]:
+    """Give what training of a rating model calls: minus the RMSE; higher is better.
+
+    Parameters
+    ----------
+    holdout : Holdout
+        The validation users; the values of their held-out entries are the truth.
+
+    Raises
+    ------
+    ConfigError
+        There is no validation user.
+    """
+    if holdout.held_out.n_users == 0:
+        raise ConfigError("there are no validation users to choose the best epoch by")
+
+    def validate(score: Scorer) -> float:
+        steps = _Steps(holdout, batch_size, 1, None)
+        return -rmse(_predict(score, holdout, steps), holdout.held_out.matrix.data)
 
     return validate
 
@@ -161,6 +192,14 @@ def _measure_lists(
 def _measure_ratings(
     score: Scorer, holdout: Holdout, steps: _Steps
 ) -> dict[str, NDArray[np.float64]]:
+    wanted = holdout.held_out.matrix
+    users = np.repeat(np.arange(wanted.shape[0]), np.diff(wanted.indptr))
+    predicted = _predict(score, holdout, steps)
+    return rating_errors_by_user(predicted, wanted.data.astype(np.float64), users)
+
+
+def _predict(score: Scorer, holdout: Holdout, steps: _Steps) -> NDArray[np.float64]:
+    """Score the held-out entries; float64, shape (n_entries,)."""
     histories, wanted = holdout.fold_in.matrix, holdout.held_out.matrix
     predicted = np.empty(len(wanted.indices), dtype=np.float64)
     users = np.repeat(np.arange(wanted.shape[0]), np.diff(wanted.indptr))
@@ -168,7 +207,7 @@ def _measure_ratings(
         entries = slice(wanted.indptr[rows.start], wanted.indptr[rows.stop])
         scores = score(histories[rows])
         predicted[entries] = scores[users[entries] - rows.start, wanted.indices[entries]]
-    return rating_errors_by_user(predicted, wanted.data.astype(np.float64), users)
+    return predicted
 
 
 def rating_errors_by_user(
@@ -198,7 +237,7 @@ def rating_errors_by_user(
     --------
     >>> predicted, observed = np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 4.0])
     >>> errors = rating_errors_by_user(predicted, observed, np.array([0, 0, 1]))
-    >>> bool(np.isclose(errors["rmse"].mean(), np.sqrt(5 / 3))), errors["mae"].mean()
+    >>> bool(np.isclose(errors["rmse"].mean(), np.sqrt(5 / 3))), float(errors["mae"].mean())
     (True, 1.0)
     """
     errors = predicted - observed

@@ -64,6 +64,10 @@ class ItemIndex:
         with open(path, "wb") as stream:
             stream.write(faiss.serialize_index(self.faiss_index).data)
 
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        """Append vectors while an index is being built; float32, shape (n_new, dim)."""
+        self.faiss_index.add(np.ascontiguousarray(vectors))
+
     def __len__(self) -> int:
         return int(self.faiss_index.ntotal)
 

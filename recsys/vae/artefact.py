@@ -78,6 +78,7 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         tensors = load_file(artefact.file("weights.safetensors"), device=device)
         means, counts = tensors.pop("item_means"), tensors.pop("item_counts")
         n_train_users = int(tensors.pop("n_train_users"))
+        liked_value = float(tensors.pop("liked_value"))
         module = VAEModule(len(items), config).to(device)
         module.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
@@ -89,6 +90,7 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         item_means=means.cpu().numpy(),
         item_counts=counts.cpu().numpy(),
         n_train_users=n_train_users,
+        liked_value=liked_value,
     )
 
 
@@ -106,4 +108,5 @@ def _tensors(vae: VAE) -> dict[str, torch.Tensor]:
         "item_means": torch.from_numpy(vae.item_means),
         "item_counts": torch.from_numpy(vae.item_counts),
         "n_train_users": torch.tensor(vae.n_train_users, dtype=torch.int64),
+        "liked_value": torch.tensor(vae.liked_value, dtype=torch.float64),
     }

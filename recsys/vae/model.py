@@ -41,6 +41,8 @@ class VAE:
     item_counts : int64, shape (n_items,)
         Users of each item in training: the popularity that ranks for an empty history.
     n_train_users : int
+    liked_value : float
+        The value that "somebody liked this" stands for: the highest rating, or 1.
     """
 
     config: VAEConfig
@@ -49,6 +51,7 @@ class VAE:
     item_means: NDArray[np.float32]
     item_counts: NDArray[np.int64]
     n_train_users: int
+    liked_value: float
 
     @property
     def n_items(self) -> int:

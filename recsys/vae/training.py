@@ -261,7 +261,13 @@ class _Run:
             item_means=self.item_means,
             item_counts=self.interactions.item_counts(),
             n_train_users=self.interactions.n_users,
+            liked_value=self._liked_value(),
         )
+
+    def _liked_value(self) -> float:
+        if not self.config.predicts_ratings:
+            return 1.0
+        return float(self.interactions.matrix.data.max(initial=1.0))
 
     def snapshot(self) -> Checkpoint:
         """Everything that the next epoch depends on."""

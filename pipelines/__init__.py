@@ -1,0 +1,1 @@
+"""The command line: each stage is a page of wiring over one part of the library."""

@@ -1,0 +1,102 @@
+"""The `recsys` command: its group, and what each kind of failure does to the exit code."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsys import __version__
+from recsys.errors import RecsysError
+from recsys.pipelines.demo import demo
+from recsys.pipelines.evaluate import evaluate
+from recsys.pipelines.fetch import fetch
+from recsys.pipelines.index import index
+from recsys.pipelines.ingest import ingest
+from recsys.pipelines.inspect import config, info, verify
+from recsys.pipelines.options import (
+    DEFAULT_WORKSPACE,
+    Session,
+    epilog,
+    format_option,
+    workspace_option,
+)
+from recsys.pipelines.output import Format
+from recsys.pipelines.recommend import recommend
+from recsys.pipelines.score import score
+from recsys.pipelines.similar import similar
+from recsys.pipelines.train import train
+from recsys.pipelines.workspace import Workspace
+
+INTERRUPTED = 130
+
+
+class _InOrder(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, epilog=epilog("recsys ingest clicks.csv && recsys train && recsys index"))
+@workspace_option(envvar="RECSYS_WORKSPACE", default=DEFAULT_WORKSPACE)
+@format_option(envvar="RECSYS_FORMAT")
+@click.version_option(__version__, prog_name="recsys")
+@click.pass_context
+def cli(context: click.Context, workspace: Path, format_: Format | None) -> None:
+    """Top-N recommendations from a file of interactions.
+
+    Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage or
+    configuration, 3 bad input data, 4 unknown id, 130 interrupted.
+    """
+    context.obj = Session(Workspace(workspace), format_)
+
+
+for _command in (
+    demo,
+    fetch,
+    ingest,
+    train,
+    index,
+    recommend,
+    similar,
+    score,
+    evaluate,
+    info,
+    config,
+    verify,
+):
+    cli.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; a user's mistake is one line, a bug keeps its traceback."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and give its exit code."""
+    try:
+        result: Any = cli(arguments, prog_name="recsys", standalone_mode=False)
+        sys.stdout.flush()
+    except RecsysError as error:
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has seen enough (`recsys ... | head`); keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{named}{error.strerror or error}", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, exit_code: int) -> int:
+    click.echo(f"recsys: {message}", err=True)
+    return exit_code

@@ -1,0 +1,303 @@
+"""Settings and where each came from: flag > environment > the workspace's recsys.toml > default."""
+
+import dataclasses
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from recsys.data.splits import SplitConfig
+from recsys.errors import ConfigError
+from recsys.vae.config import TrainingConfig, VAEConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """How files are read and which rows are kept; see `recsys ingest --help`."""
+
+    input_format: str | None = None
+    columns: tuple[str, ...] | None = None
+    user_column: str | None = None
+    item_column: str | None = None
+    rating_column: str | None = None
+    weight_column: str | None = None
+    timestamp_column: str | None = None
+    skip_bad_rows: int = 0
+    min_rating: float | None = None
+    min_user_interactions: int = 1
+    min_item_interactions: int = 1
+    k_core: bool = False
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """What the work runs on; `threads` None is every core."""
+
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"machine.device is {self.device!r}, expected auto, cpu or cuda")
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"machine.threads is {self.threads}, expected at least 1")
+
+
+@dataclass(frozen=True)
+class RecommendSettings:
+    """What recommend and similar give when not told otherwise."""
+
+    k: int = 10
+    exclude_seen: bool = True
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Everybody's top k: its length, and the users of one file."""
+
+    k: int = 100
+    block_size: int = 4096
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is measured; `ease` auto fits the baseline up to 15,000 items."""
+
+    metrics: tuple[str, ...] = (
+        "recall@20",
+        "recall@50",
+        "ndcg@100",
+        "full_recall@20",
+        "precision@10",
+        "map@10",
+        "hit_rate@10",
+        "mrr@10",
+        "coverage@10",
+        "novelty@10",
+    )
+    ease: Literal["auto", "yes", "no"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.ease not in ("auto", "yes", "no"):
+            raise ConfigError(f"evaluate.ease is {self.ease!r}, expected auto, yes or no")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, by section."""
+
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+    recommend: RecommendSettings = field(default_factory=RecommendSettings)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key with its value and where that came from."""
+
+    key: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Settings, and the source of each key."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def listing(self) -> list[Setting]:
+        """Every key in the order of the sections."""
+        flat = flatten(self.settings)
+        return [Setting(key, value, self.sources[key]) for key, value in flat.items()]
+
+    def explicit(self) -> dict[str, Any]:
+        """The keys that a flag set, with their values."""
+        return {each.key: each.value for each in self.listing() if each.source == "flag"}
+
+
+def flatten(settings: Settings) -> dict[str, Any]:
+    """Lay settings out as section.key -> value."""
+    return {
+        f"{section.name}.{one.name}": getattr(getattr(settings, section.name), one.name)
+        for section in dataclasses.fields(Settings)
+        for one in dataclasses.fields(getattr(settings, section.name))
+    }
+
+
+def from_flat(values: Mapping[str, Any]) -> Settings:
+    """Rebuild settings that `flatten` laid out and JSON carried."""
+    return _build({key: _typed(key, value, "the run's settings") for key, value in values.items()})
+
+
+def resolve(
+    settings_file: Path,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any],
+    assignments: tuple[str, ...] = (),
+) -> Resolved:
+    """Collect settings from every source.
+
+    Parameters
+    ----------
+    settings_file : Path
+        TOML with a table a section; may be absent.
+    environment : mapping
+        RECSYS_SECTION_KEY, for example RECSYS_TRAINING_EPOCHS.
+    flags : mapping
+        section.key -> value; None means that the flag was not given.
+    assignments : tuple of str
+        "key=value" from -S; the section may be left out where the key is in one section only.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key (names the nearest known), or a value of the wrong type or range.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(_KEYS, "default")
+
+    def put(key: str, value: Any, source: str, shown: str) -> None:
+        values[key] = _typed(key, value, shown)
+        sources[key] = source
+
+    for key, value in _read_file(settings_file).items():
+        put(key, value, str(settings_file), str(settings_file))
+    for key in _KEYS:
+        variable = "RECSYS_" + key.replace(".", "_").upper()
+        if variable in environment:
+            put(key, environment[variable], variable, variable)
+    for key, value in flags.items():
+        if value is not None:
+            put(key, value, "flag", f"--{key.split('.')[1].replace('_', '-')}")
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"-S {assignment!r}: expected key=value, such as training.epochs=20")
+        put(_full_key(name.strip(), f"-S {assignment}"), text.strip(), "flag", f"-S {assignment}")
+    return Resolved(_build(values), sources)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    values = {}
+    for section, table in content.items():
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{path}: {section} stands outside a section; write it under one of "
+                f"{', '.join(f'[{name}]' for name in _SECTIONS)}"
+            )
+        for name, value in table.items():
+            values[_full_key(f"{section}.{name}", str(path))] = value
+    return values
+
+
+def _full_key(name: str, where: str) -> str:
+    """Complete a key without section, or refuse it with the nearest known one."""
+    if name in _KEYS:
+        return name
+    matches = [key for key in _KEYS if key.split(".")[1] == name]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ConfigError(f"{where}: {name!r} could be {' or '.join(matches)}; write which")
+    short = [key.split(".")[1] for key in _KEYS]
+    near = difflib.get_close_matches(name, [*_KEYS, *short], n=1, cutoff=0.4)
+    hint = f"; the nearest known is {near[0]!r}" if near else ""
+    raise ConfigError(f"{where}: unknown key {name!r}{hint} (`recsys config` lists all)")
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
+    sections = {}
+    for name, section in _SECTIONS.items():
+        own = {
+            key.split(".")[1]: value for key, value in values.items() if key.startswith(f"{name}.")
+        }
+        sections[name] = section(**own)
+    return Settings(**sections)
+
+
+def _typed(key: str, value: Any, where: str) -> Any:
+    """Convert a text or TOML value to the type of its field."""
+    wanted = _KEYS[key]
+    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    for option in options:
+        converted = _as_type(value, option)
+        if converted is not _MISFIT:
+            return converted
+    raise ConfigError(f"{where}: {key} is {value!r}, expected {_described(options)}")
+
+
+_MISFIT = object()
+
+
+def _as_type(value: Any, wanted: Any) -> Any:
+    if wanted is types.NoneType:
+        return None if value in (None, "", "none") else _MISFIT
+    if typing.get_origin(wanted) is Literal:
+        return value if value in typing.get_args(wanted) else _MISFIT
+    if typing.get_origin(wanted) is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        whole = isinstance(parts, list | tuple) and all(isinstance(each, str) for each in parts)
+        return tuple(each.strip() for each in parts) if whole else _MISFIT
+    if wanted is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        return value if isinstance(value, bool) else words.get(str(value).lower(), _MISFIT)
+    if wanted is str:
+        return value if isinstance(value, str) else _MISFIT
+    return _as_number(value, wanted)
+
+
+def _as_number(value: Any, wanted: type[int] | type[float]) -> Any:
+    if isinstance(value, bool) or (isinstance(value, float) and wanted is int):
+        return _MISFIT
+    try:
+        return wanted(value)
+    except (TypeError, ValueError):
+        return _MISFIT
+
+
+def _described(options: tuple[Any, ...]) -> str:
+    words = []
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            words.append(f"one of {', '.join(typing.get_args(option))}")
+        elif typing.get_origin(option) is tuple:
+            words.append("a list of texts")
+        else:
+            names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+            words.append(names.get(option, "nothing"))
+    return " or ".join(words)
+
+
+_SECTIONS: dict[str, Any] = {
+    each.name: type(getattr(Settings(), each.name)) for each in dataclasses.fields(Settings)
+}
+_KEYS: dict[str, Any] = {
+    f"{name}.{key}": wanted
+    for name, section in _SECTIONS.items()
+    for key, wanted in typing.get_type_hints(section).items()
+    if key in {each.name for each in dataclasses.fields(section)}
+}

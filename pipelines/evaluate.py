@@ -1,0 +1,201 @@
+"""recsys evaluate: the model beside popularity and EASE, on the users that its split set aside."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+
+from recsys.errors import ConfigError, WorkspaceBusyError
+from recsys.pipelines.options import (
+    Session,
+    epilog,
+    output_option,
+    stage,
+    threads_option,
+    use_machine,
+)
+from recsys.pipelines.output import Shape, emit, note, progress_bar, titled_table
+from recsys.storage import write_atomically
+
+EASE_LIMIT = 15_000
+"""Items up to which EASE's square matrix is fitted without being asked for."""
+
+BELOW_THRESHOLD = 1
+
+
+@click.command(epilog=epilog("recsys evaluate --on validation --fail-under ndcg@100=0.40"))
+@click.option(
+    "--on",
+    type=click.Choice(["validation", "test"]),
+    help="Whom to measure on  [test where the split has such users, else validation]",
+)
+@click.option("--split", metavar="KIND|FILE", help="Refuse unless the model was trained with it.")
+@click.option("--metrics", metavar="A@K,..", help="Comma-separated, such as recall@20,ndcg@100.")
+@click.option(
+    "--with-ease/--without-ease",
+    default=None,
+    help=f"Fit EASE beside  [up to {EASE_LIMIT:,} items]",
+)
+@click.option(
+    "--fail-under", metavar="METRIC=X", help="Exit with 1 when the model's mean is below X."
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON report too."
+)
+@threads_option
+@output_option
+@stage
+def evaluate(
+    session: Session,
+    on: str | None,
+    split: str | None,
+    metrics: str | None,
+    with_ease: bool | None,
+    fail_under: str | None,
+    report: Path | None,
+    threads: int | None,
+    output: Path | None,
+) -> int:
+    """Measure the model beside popularity and EASE on the same users.
+
+    Means with 95 % intervals over users, and paired differences with theirs. recall@k divides by
+    min(k, held out), full_recall@k by held out; ndcg@k has binary gains.
+    """
+    from recsys.evaluation.protocols import evaluate as measure
+    from recsys.evaluation.report import Threshold, check_threshold
+    from recsys.index.item_index import ItemIndex
+    from recsys.metrics import Metric
+    from recsys.recommender import ModelRanker
+    from recsys.vae.artefact import load_model, load_model_split, open_model
+
+    ease_wanted = {None: None, True: "yes", False: "no"}[with_ease]
+    settings = session.settings(
+        evaluate__metrics=metrics, evaluate__ease=ease_wanted, machine__threads=threads
+    ).settings
+    wanted = [Metric.parse(each) for each in settings.evaluate.metrics]
+    threshold = None if fail_under is None else Threshold.parse(fail_under)
+    if threshold is not None and threshold.metric not in wanted:
+        wanted.append(threshold.metric)
+    device = use_machine(settings.machine)
+    model = open_model(session.workspace.model)
+    _check_split(model.manifest.config["split"], split)
+    parts = load_model_split(model)
+    on, holdout = _holdout(parts, on)
+    vae = load_model(model, device)
+    rankers = {"vae": ModelRanker(vae, ItemIndex.of(vae.item_vectors())).rank}
+    rankers |= _baselines(session, parts, settings.evaluate.ease)
+    rating_scorers = {"vae": vae.score} if vae.config.predicts_ratings else {}
+    with progress_bar() as bar:
+        task = bar.add_task("evaluating", total=None)
+        result = measure(
+            rankers,
+            holdout,
+            parts.train,
+            wanted,
+            on=on,
+            rating_scorers=rating_scorers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    record = result.to_json()
+    if report is not None:
+        write_atomically(report, (json.dumps(record, indent=2) + "\n").encode())
+    emit([record], _shape(result), session.format, output)
+    if threshold is None:
+        return 0
+    check = check_threshold(result, "vae", threshold)
+    note(str(check))
+    return 0 if check.holds else BELOW_THRESHOLD
+
+
+def _check_split(trained_with: dict[str, Any], asked: str | None) -> None:
+    kind = trained_with["kind"]
+    if asked is not None and asked != kind and Path(asked).resolve() != Path(kind).resolve():
+        raise ConfigError(
+            f"the model was trained with --split {kind}, not {asked}: measuring on users it was "
+            f"trained on would mislead; run `recsys train --split {asked}` first"
+        )
+
+
+def _holdout(parts: Any, on: str | None) -> tuple[str, Any]:
+    if on is None:
+        on = "validation" if parts.test is None else "test"
+    holdout = parts.test if on == "test" else parts.validation
+    if holdout is None:
+        raise ConfigError(
+            f"the model's split has no {on} users; train again with "
+            f"`recsys train --{on}-size N`, or measure --on "
+            f"{'validation' if on == 'test' else 'test'}"
+        )
+    return on, holdout
+
+
+def _baselines(session: Session, parts: Any, ease: str) -> dict[str, Any]:
+    from recsys.baselines import Popularity
+
+    rankers: dict[str, Any] = {"popularity": Popularity.fit(parts.train).rank}
+    n_items = parts.train.n_items
+    if ease == "yes" or (ease == "auto" and n_items <= EASE_LIMIT):
+        rankers["ease"] = _ease(session, parts).rank
+    elif ease == "auto":
+        note(f"EASE was left out: {n_items:,} items are more than {EASE_LIMIT:,} (--with-ease)")
+    return rankers
+
+
+def _ease(session: Session, parts: Any) -> Any:
+    """Fit EASE once for each split; its ridge is chosen on the validation users."""
+    from recsys.baselines import fit_best_ease, load_ease, save_ease
+    from recsys.errors import ArtefactError
+    from recsys.storage import existing_folder, open_artefact, writing
+
+    path = session.workspace.ease
+    if existing_folder(path) is not None:
+        try:
+            cached = open_artefact(path, "ease", 1, made_by="recsys evaluate")
+            if cached.manifest.fingerprints["split"] == parts.fingerprint:
+                return load_ease(cached.path)
+        except ArtefactError as error:
+            note(f"warning: {error}; EASE is fitted again")
+    note("fitting EASE (once; kept for the next evaluation)")
+    ease = fit_best_ease(parts.train, parts.validation)
+    try:
+        with (
+            session.workspace.locked(),
+            writing(path, "ease", 1, fingerprints={"split": parts.fingerprint}) as folder,
+        ):
+            save_ease(ease, folder)
+    except WorkspaceBusyError as error:
+        note(f"EASE is not kept for the next time: {error}")
+    return ease
+
+
+def _shape(result: Any) -> Shape:
+    return Shape(
+        columns=[
+            ("model", pa.string()),
+            ("metric", pa.string()),
+            *((name, pa.float64()) for name in ("mean", "low", "high")),
+        ],
+        rows=lambda record: (
+            (model, metric, value["mean"], value["low"], value["high"])
+            for model, measured in record["models"].items()
+            for metric, value in measured.items()
+        ),
+        tables=lambda records: (each for one in records for each in _tables(result, one)),
+        single=True,
+    )
+
+
+def _tables(result: Any, record: dict[str, Any]) -> Any:
+    users = f"{record['n_users']:,} {record['on']} users"
+    yield _rich(f"Mean over {users}, with 95 % intervals", result.table())
+    if len(result.models()) > 1:
+        yield _rich("Paired differences, with 95 % intervals", result.difference_table())
+
+
+def _rich(title: str, plain: Any) -> Any:
+    table = titled_table(title, *plain.header, right=plain.header[1:])
+    for row in plain.rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,31 @@
+"""recsys index: model + histories -> everything that look-ups need."""
+
+import click
+
+from recsys.pipelines.options import Session, epilog, stage, threads_option, use_machine
+from recsys.pipelines.output import note
+
+
+@click.command(epilog=epilog("recsys index"))
+@threads_option
+@stage
+def index(session: Session, threads: int | None) -> None:
+    """Build the search index of items, and of users by their latent codes.
+
+    Built whole or not at all; stamped with the model, so that another model refuses it.
+    """
+    from recsys.data.artefact import open_interactions
+    from recsys.recommender import build_index
+    from recsys.vae.artefact import load_model, open_model
+
+    settings = session.settings(machine__threads=threads).settings
+    with session.workspace.locked():
+        device = use_machine(settings.machine)
+        model = open_model(session.workspace.model)
+        store = open_interactions(session.workspace.interactions)
+        vae = load_model(model, device)
+        build_index(vae, store, model, session.workspace.index)
+    note(
+        f"indexed {vae.n_items:,} items and {store.interactions.n_users:,} users in "
+        f"{session.workspace.index}; next: recsys recommend --user ID, recsys evaluate"
+    )

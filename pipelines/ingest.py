@@ -1,0 +1,158 @@
+"""recsys ingest: a file of interactions -> the interactions artefact."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import pandas as pd
+
+from recsys.pipelines.config import IngestSettings
+from recsys.pipelines.options import Session, as_json, epilog, stage
+from recsys.pipelines.output import note, progress_bar
+
+
+@click.command(epilog=epilog("recsys ingest clicks.csv --items titles.csv --min-rating 4"))
+@click.argument("source", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--items",
+    "items_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Titles and attributes of the items, joined by id.",
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(["csv", "tsv", "dat", "inter", "parquet", "jsonl", "adjacency"]),
+    help="Of SOURCE  [found out]",
+)
+@click.option("--columns", metavar="A,B,..", help="Names for the columns of a headerless file.")
+@click.option("--user-column", metavar="NAME", help="Which column holds the user  [usual names]")
+@click.option("--item-column", metavar="NAME", help="Which column holds the item  [usual names]")
+@click.option("--rating-column", metavar="NAME", help="Which column holds the rating.")
+@click.option("--weight-column", metavar="NAME", help="Which column holds a weight or count.")
+@click.option("--timestamp-column", metavar="NAME", help="Which column holds the time.")
+@click.option("--skip-bad-rows", type=int, metavar="N", help="Tolerate up to N bad rows  [0]")
+@click.option("--min-rating", type=float, metavar="R", help="Keep ratings >= R  [every row]")
+@click.option("--min-user-interactions", type=int, metavar="N", help="Keep users with >= N rows.")
+@click.option("--min-item-interactions", type=int, metavar="N", help="Keep items with >= N rows.")
+@click.option("--k-core/--no-k-core", default=None, help="Repeat both until nothing changes.")
+@click.option("--since", metavar="TIME", help="Keep times >= TIME: a date, or the file's unit.")
+@click.option("--until", metavar="TIME", help="Keep times < TIME.")
+@stage
+def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any) -> None:
+    """Read the interactions in SOURCE: a file, a GroupLens folder, or - for stdin.
+
+    CSV, TSV, ::-separated, RecBole .inter, Parquet, JSON lines, or adjacency lists (user item
+    item ...), each also as .gz. Ids stay as they are written. Of several rows with the same user
+    and item the latest stays; weights are summed.
+    """
+    from recsys.data.artefact import save_interactions
+    from recsys.data.filters import filter_events
+    from recsys.data.items import read_items
+
+    chosen = session.settings(**{f"ingest__{key}": value for key, value in flags.items()})
+    settings: IngestSettings = chosen.settings.ingest
+    with session.workspace.locked():
+        path, items_path, options = _locate(source, items_path, settings)
+        events, report = _read(path, options)
+        for warning in report.warnings:
+            note(f"warning: {warning}")
+        read_users, read_items_ = len(events.users), len(events.items)
+        events, dropped = filter_events(events, _filters(settings))
+        table = None if items_path is None else read_items(items_path)
+        save_interactions(
+            events,
+            table,
+            session.workspace.interactions,
+            config={
+                "source": str(source if str(source) == "-" else source.resolve()),
+                "items": None if items_path is None else str(items_path.resolve()),
+                "settings": as_json(asdict(settings)),
+            },
+            metrics={
+                "n_rows_read": report.n_rows,
+                "n_users": len(events.users),
+                "n_items": len(events.items),
+                "n_events": len(events),
+            },
+        )
+    note(f"read {report.n_rows:,} rows of {report.source} ({_columns(report)})")
+    for count, reason in _losses(report, dropped):
+        note(f"  dropped {count:,}: {reason}")
+    for bad in report.bad_rows:
+        note(f"    {bad}")
+    note(f"  {read_users:,} users and {read_items_:,} items before the filters")
+    note(f"kept {_size(events)} in {session.workspace.interactions}")
+    if not dropped:
+        note("  every row that was read is kept: no filter was set (--min-rating and others)")
+    if table is not None:
+        note(f"  {_missing_titles(events, table):,} of these items have no title in {items_path}")
+
+
+def _locate(source: Path, items_path: Path | None, settings: IngestSettings) -> Any:
+    from recsys.data.readers import ReadOptions, locate
+
+    given = {
+        "input_format": settings.input_format,
+        "columns": settings.columns,
+        "user": settings.user_column,
+        "item": settings.item_column,
+        "rating": settings.rating_column,
+        "weight": settings.weight_column,
+        "timestamp": settings.timestamp_column,
+    }
+    said = {key: value for key, value in given.items() if value is not None}
+    if str(source) == "-":
+        return "-", items_path, ReadOptions(**said, skip_bad_rows=settings.skip_bad_rows)
+    found = locate(source)
+    options = replace(found.options, **said, skip_bad_rows=settings.skip_bad_rows)
+    return found.interactions, items_path or found.items, options
+
+
+def _read(path: Path | Literal["-"], options: Any) -> Any:
+    from recsys.data.readers import read_events
+
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        return read_events(
+            path,
+            options,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _filters(settings: IngestSettings) -> Any:
+    from recsys.data.filters import FilterConfig, parse_time
+
+    return FilterConfig(
+        min_rating=settings.min_rating,
+        min_user_interactions=settings.min_user_interactions,
+        min_item_interactions=settings.min_item_interactions,
+        k_core=settings.k_core,
+        since=None if settings.since is None else parse_time(settings.since),
+        until=None if settings.until is None else parse_time(settings.until),
+    )
+
+
+def _columns(report: Any) -> str:
+    found = ", ".join(f"{role} = {column}" for role, column in report.columns.items())
+    return f"{report.input_format}; {found}" if found else str(report.input_format)
+
+
+def _losses(report: Any, dropped: Any) -> list[tuple[int, str]]:
+    losses = [
+        (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
+        (report.n_duplicates, "earlier rows of a user and item that came again"),
+        *((each.n_rows, each.reason) for each in dropped),
+    ]
+    return [(count, reason) for count, reason in losses if count]
+
+
+def _size(events: Any) -> str:
+    return f"{len(events):,} interactions of {len(events.users):,} users x {len(events.items):,} items"
+
+
+def _missing_titles(events: Any, table: pd.DataFrame) -> int:
+    titled = set(table["item_id"][table["title"] != ""])
+    return sum(each not in titled for each in events.items.ids)

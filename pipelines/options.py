@@ -1,0 +1,133 @@
+"""What every command shares: the workspace, the output format, settings, threads and device."""
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from recsys.errors import ConfigError
+from recsys.pipelines.output import FORMATS, Format
+from recsys.pipelines.workspace import Workspace
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_WORKSPACE = Path("data")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What was said before and after the command."""
+
+    workspace: Workspace
+    format: Format | None
+    assignments: tuple[str, ...] = ()
+
+    def settings(self, **flags: Any) -> "Any":
+        """Resolve the settings; flags are named section__key."""
+        from recsys.pipelines.config import resolve
+
+        named = {key.replace("__", "."): value for key, value in flags.items()}
+        return resolve(self.workspace.settings_file, os.environ, named, self.assignments)
+
+
+def workspace_option(**extra: Any) -> Callable[[Command], Command]:
+    """--workspace, as it stands both before and after the command."""
+    return click.option(
+        "--workspace",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The folder that holds data, model and index  [RECSYS_WORKSPACE, else ./data]",
+        **extra,
+    )
+
+
+def format_option(**extra: Any) -> Callable[[Command], Command]:
+    """--format, as it stands both before and after the command."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(FORMATS),
+        help="How data are written to stdout  [table on a terminal, else ndjson]",
+        **extra,
+    )
+
+
+def stage(command: Command) -> Command:
+    """Give a command the shared options and hand it a `Session` as its first argument."""
+
+    @workspace_option()
+    @format_option()
+    @click.option(
+        "-S",
+        "assignments",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set one setting, such as -S training.epochs=20 (repeatable; see `recsys config`).",
+    )
+    @click.pass_obj
+    @functools.wraps(command)
+    def run(
+        session: Session,
+        *args: Any,
+        workspace: Path | None,
+        format_: Format | None,
+        assignments: tuple[str, ...],
+        **kwargs: Any,
+    ) -> Any:
+        session = replace(
+            session,
+            workspace=session.workspace if workspace is None else Workspace(workspace),
+            format=format_ or session.format,
+            assignments=assignments,
+        )
+        return command(session, *args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write to FILE instead: .parquet, .csv, .json or .ndjson.",
+)
+threads_option = click.option("--threads", type=int, metavar="N", help="Use N cores  [all]")
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute  [auto]"
+)
+
+
+def use_machine(machine: Any) -> str:
+    """Limit every library's threads as the settings say, and give the device's name.
+
+    Raises
+    ------
+    ConfigError
+        CUDA was asked for and is not there.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    if machine.threads is not None:
+        threadpool_limits(machine.threads)
+        torch.set_num_threads(machine.threads)
+    available = torch.cuda.is_available()
+    if machine.device == "cuda" and not available:
+        raise ConfigError("--device cuda: PyTorch sees no CUDA device here; use --device cpu")
+    return "cuda" if available and machine.device != "cpu" else "cpu"
+
+
+def epilog(example: str) -> str:
+    """The runnable example that ends a command's help."""
+    return f"\b\nExample:\n  {example}"
+
+
+def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON carries them: tuples become lists."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
+    }

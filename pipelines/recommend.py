@@ -1,0 +1,252 @@
+"""recsys recommend: top-N for known users, for a list of items, for histories from a file."""
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+from rich.console import RenderableType
+
+from recsys.errors import ConfigError, DataError, UnknownIdError
+from recsys.pipelines.options import (
+    Session,
+    epilog,
+    output_option,
+    stage,
+    threads_option,
+    use_machine,
+)
+from recsys.pipelines.output import Record, Shape, emit, note, titled_table
+
+BLOCK = 1000
+"""Users answered at a time, so that a long --users-from streams."""
+
+SHOWN_HISTORY = 10
+
+
+@click.command(epilog=epilog('recsys recommend --user 196 --user 22 -k 5 --format table'))
+@click.option("--user", "users", multiple=True, metavar="ID", help="A known user (repeatable).")
+@click.option(
+    "--users-from", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE|-",
+    help="Known users, one id a line.",
+)
+@click.option("--item", "items", multiple=True, metavar="ID", help="An item liked (repeatable).")
+@click.option("--items", "items_record", metavar="ID,ID,..", help="The same as one CSV record.")
+@click.option(
+    "--history", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+    help="Histories of any users, in any format that ingest reads.",
+)
+@click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
+@click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
+@click.option(
+    "--allow", type=click.Path(path_type=Path), metavar="FILE",
+    help="Only these items, one id a line.",
+)
+@click.option(
+    "--deny", type=click.Path(path_type=Path), metavar="FILE",
+    help="None of these items, one id a line.",
+)
+@click.option("--skip-unknown", is_flag=True, help="Exit with 0 although --users-from has unknown ids.")
+@threads_option
+@output_option
+@stage
+def recommend(
+    session: Session,
+    users: tuple[str, ...],
+    users_from: Path | None,
+    items: tuple[str, ...],
+    items_record: str | None,
+    history: Path | None,
+    k: int | None,
+    exclude_seen: bool | None,
+    allow: Path | None,
+    deny: Path | None,
+    skip_unknown: bool,
+    threads: int | None,
+    output: Path | None,
+) -> int:
+    """Recommend items for known users, for somebody who liked these items, or for histories.
+
+    --allow and --deny are applied inside the search: N asked is N given wherever N exist.
+    """
+    from recsys.recommender import ItemRules, Recommender
+
+    settings = session.settings(
+        recommend__k=k, recommend__exclude_seen=exclude_seen, machine__threads=threads
+    ).settings
+    k = settings.recommend.k
+    if k < 1:
+        raise ConfigError(f"-k is {k}, expected at least 1")
+    liked = [*items, *_record(items_record)]
+    _one_kind_of_query(bool(users or users_from), bool(liked), history is not None)
+    device = use_machine(settings.machine)
+    recommender = Recommender.load(session.workspace.root, device=device)
+    rules = ItemRules(
+        None if allow is None else ids_in(allow, recommender, "--allow"),
+        () if deny is None else ids_in(deny, recommender, "--deny"),
+    )
+    options = {"k": k, "exclude_seen": settings.recommend.exclude_seen, "rules": rules}
+    unknown: list[str] = []
+    if liked:
+        lists: Iterable[Any] = recommender.recommend(items=liked, **options)
+    elif history is not None:
+        lists = _for_histories(recommender, history, options)
+    else:
+        recommender.users.positions(users)  # one unknown --user: nothing is printed
+        wanted, unknown = _known_users(recommender, users, users_from)
+        lists = _for_users(recommender, wanted, options)
+    if recommender.n_unknown_items:
+        note(
+            f"{recommender.n_unknown_items:,} items of the histories are newer than the model "
+            "and count for nothing until the next `recsys train`"
+        )
+    emit(_records(lists), _shape(recommender), session.format, output)
+    if unknown:
+        note(f"recsys: {recommender.users.unknown_message(unknown)}")
+    return 0 if skip_unknown or not unknown else UnknownIdError.exit_code
+
+
+def _one_kind_of_query(*given: bool) -> None:
+    if sum(given) != 1:
+        raise ConfigError(
+            "give one of --user/--users-from, --item/--items and --history: "
+            f"{'none' if not any(given) else 'more than one'} was given"
+        )
+
+
+def _record(text: str | None) -> list[str]:
+    """Read one CSV record: commas between ids, quotes around an id that has one."""
+    if text is None:
+        return []
+    try:
+        (record,) = csv.reader([text], strict=True)
+    except (csv.Error, ValueError) as error:
+        raise ConfigError(f"--items {text!r} is not one CSV record ({error})") from error
+    return record
+
+
+def _lines(path: Path) -> list[str]:
+    """Ids, one a line; blank lines are passed over."""
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    return [line for line in io.StringIO(text, newline=None).read().split("\n") if line.strip()]
+
+
+def ids_in(path: Path, recommender: Any, option: str) -> list[str]:
+    """Read item ids, one a line; those that the model has not met are counted on stderr."""
+    ids = _lines(path)
+    unknown = int((recommender.items.find(ids) < 0).sum())
+    if unknown:
+        note(f"{option} {path}: {unknown:,} of {len(ids):,} ids are not in the model")
+    return ids
+
+
+def _known_users(
+    recommender: Any, users: tuple[str, ...], users_from: Path | None
+) -> tuple[list[str], list[str]]:
+    listed = [] if users_from is None else _lines(users_from)
+    found = recommender.users.find(listed)
+    known = [each for each, position in zip(listed, found, strict=True) if position >= 0]
+    unknown = [each for each, position in zip(listed, found, strict=True) if position < 0]
+    return [*users, *known], unknown
+
+
+def _for_users(recommender: Any, users: list[str], options: dict[str, Any]) -> Iterator[Any]:
+    for start in range(0, len(users), BLOCK):
+        yield from recommender.recommend(users[start : start + BLOCK], **options)
+
+
+def _for_histories(recommender: Any, path: Path, options: dict[str, Any]) -> Iterator[Any]:
+    from recsys.data.readers import ReadOptions, locate, read_events
+
+    if str(path) == "-":
+        events, report = read_events("-", ReadOptions())
+    else:
+        source = locate(path)
+        events, report = read_events(source.interactions, source.options)
+    for warning in report.warnings:
+        note(f"warning: {warning}")
+    interactions = events.interactions()
+    unknown = int((recommender.items.find(interactions.items.ids) < 0).sum())
+    if unknown:
+        note(f"{path}: {unknown:,} of {interactions.n_items:,} items are not in the model")
+    for start in range(0, interactions.n_users, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, interactions.n_users))
+        yield from recommender.recommend(histories=interactions.select_users(rows), **options)
+
+
+def _records(lists: Iterable[Any]) -> Iterator[Record]:
+    """Shape each list as DESIGN.md fixes it; say on stderr what is unusual about it."""
+    for each in lists:
+        name = "the list of items" if each.user is None else f"user {each.user}"
+        if each.reason == "popularity":
+            note(f"{name} has no history that the model knows: ranked by popularity")
+        items = [
+            {key: value for key, value in asdict(one).items() if key != "reason"}
+            for one in each.items
+        ]
+        for one in items:
+            if one["title"] is None:
+                del one["title"]
+        record: Record = {"user": each.user, "items": items}
+        if len(items) < each.requested:
+            note(f"{name}: only {len(items)} of {each.requested} exist under these rules")
+            record["requested"] = each.requested
+        yield record
+
+
+def _shape(recommender: Any) -> Shape:
+    return Shape(
+        columns=[
+            ("user", pa.string()),
+            ("item", pa.string()),
+            ("rank", pa.int32()),
+            ("score", pa.float32()),
+        ],
+        rows=lambda record: (
+            (record["user"], one["item"], one["rank"], one["score"]) for one in record["items"]
+        ),
+        tables=lambda records: (each for one in records for each in _tables(one, recommender)),
+    )
+
+
+def _tables(record: Record, recommender: Any) -> Iterator[RenderableType]:
+    user = record["user"]
+    if user is not None and user in recommender.users:
+        yield _history_table(user, recommender)
+    whom = "these items" if user is None else f"user {user}"
+    table = titled_table(f"Recommended for {whom}", "rank", "item", "title", "score",
+                         right=("rank", "score"))
+    for one in record["items"]:
+        table.add_row(str(one["rank"]), one["item"], one.get("title", ""), f"{one['score']:.3f}")
+    yield table
+    yield ""
+
+
+def _history_table(user: str, recommender: Any) -> RenderableType:
+    """What the user liked: the highest values first, then the latest."""
+    store = recommender.store
+    (position,) = store.interactions.users.positions([user])
+    row = store.interactions.matrix[[position]]
+    times = store.timestamps_of(position)
+    times = np.zeros(len(row.data)) if times is None else times
+    best = np.lexsort((row.indices, -times, -row.data))[:SHOWN_HISTORY]
+    title = f"User {user} liked ({len(best)} of {len(row.data)})"
+    valued = store.value_kind != "none"
+    columns = ["item", "title", *([store.value_kind] if valued else [])]
+    table = titled_table(title, *columns, right=(store.value_kind,))
+    for place in best:
+        item = store.interactions.items.ids[row.indices[place]]
+        value = [f"{row.data[place]:g}"] if valued else []
+        table.add_row(item, recommender.titles.get(item, ""), *value)
+    return table

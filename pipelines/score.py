@@ -1,0 +1,92 @@
+"""recsys score: everybody's top k into a folder of Parquet files."""
+
+import time
+from pathlib import Path
+
+import click
+
+from recsys.pipelines.options import (
+    Session,
+    device_option,
+    epilog,
+    stage,
+    threads_option,
+    use_machine,
+)
+from recsys.pipelines.output import note, progress_bar
+from recsys.pipelines.recommend import ids_in
+
+
+@click.command(epilog=epilog("recsys score --output tonight -k 100"))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="A new folder, or one that this command was interrupted in: finished blocks are kept.",
+)
+@click.option("-k", "k", type=int, metavar="N", help="How many items a user  [100]")
+@click.option("--block-size", type=int, metavar="N", help="Users of one file  [4096]")
+@click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
+@click.option(
+    "--allow", type=click.Path(path_type=Path), metavar="FILE",
+    help="Only these items, one id a line.",
+)
+@click.option(
+    "--deny", type=click.Path(path_type=Path), metavar="FILE",
+    help="None of these items, one id a line.",
+)
+@threads_option
+@device_option
+@stage
+def score(
+    session: Session,
+    output: Path,
+    k: int | None,
+    block_size: int | None,
+    exclude_seen: bool | None,
+    allow: Path | None,
+    deny: Path | None,
+    threads: int | None,
+    device: str | None,
+) -> None:
+    """Write everybody's top k, block by block: columns user, item, rank, score.
+
+    Memory does not grow with the number of users. Run it again to go on after an interruption;
+    manifest.json is written when all is done.
+    """
+    from recsys.batch import ScoreJob, score_everyone
+    from recsys.recommender import ItemRules, Recommender
+
+    settings = session.settings(
+        score__k=k,
+        score__block_size=block_size,
+        recommend__exclude_seen=exclude_seen,
+        machine__threads=threads,
+        machine__device=device,
+    ).settings
+    recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
+    job = ScoreJob(
+        k=settings.score.k,
+        exclude_seen=settings.recommend.exclude_seen,
+        rules=ItemRules(
+            None if allow is None else ids_in(allow, recommender, "--allow"),
+            () if deny is None else ids_in(deny, recommender, "--deny"),
+        ),
+        block_size=settings.score.block_size,
+    )
+    started = time.perf_counter()
+    with progress_bar() as bar:
+        task = bar.add_task("scoring", total=len(recommender.users))
+        report = score_everyone(
+            recommender, output, job, lambda done, total: bar.update(task, completed=done)
+        )
+    seconds = time.perf_counter() - started
+    note(f"{report.n_rows:,} rows for {report.n_users:,} users in {report.n_blocks:,} files, "
+         f"{seconds:.1f} s: {output}")
+    if report.n_blocks_reused:
+        note(f"  {report.n_blocks_reused:,} files were there already")
+    if report.n_popular:
+        note(f"  {report.n_popular:,} users have no history that the model knows: by popularity")
+    if report.n_short:
+        note(f"  {report.n_short:,} users got fewer than {job.k}: no more exist under these rules")

@@ -1,0 +1,89 @@
+"""recsys similar: the nearest items to an item, or users to a user, in the latent space."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+from rich.console import RenderableType
+
+from recsys.errors import ConfigError
+from recsys.pipelines.options import (
+    Session,
+    epilog,
+    output_option,
+    stage,
+    threads_option,
+    use_machine,
+)
+from recsys.pipelines.output import Record, Shape, emit, titled_table
+
+
+@click.command(epilog=epilog("recsys similar --item 50 -k 5"))
+@click.option("--item", metavar="ID", help="An item of the model.")
+@click.option("--user", metavar="ID", help="A user with a history.")
+@click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
+@threads_option
+@output_option
+@stage
+def similar(
+    session: Session,
+    item: str | None,
+    user: str | None,
+    k: int | None,
+    threads: int | None,
+    output: Path | None,
+) -> None:
+    """Find the items most like --item, or the users most like --user, by cosine."""
+    from recsys.recommender import Recommender
+
+    settings = session.settings(recommend__k=k, machine__threads=threads).settings
+    k = settings.recommend.k
+    if k < 1:
+        raise ConfigError(f"-k is {k}, expected at least 1")
+    if (item is None) == (user is None):
+        raise ConfigError("give one of --item and --user")
+    recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
+    if item is not None:
+        query, neighbours, noun = item, recommender.similar_items(item, k), "item"
+    else:
+        assert user is not None
+        query, neighbours, noun = user, recommender.similar_users(user, k), "user"
+    found = [
+        {noun: each.id, **{key: value for key, value in asdict(each).items() if key != "id"}}
+        for each in neighbours
+    ]
+    for each in found:
+        if each["title"] is None:
+            del each["title"]
+    title = recommender.titles.get(query, "") if noun == "item" else ""
+    emit([{"query": query, "items": found}], _shape(noun, title), session.format, output)
+
+
+def _shape(noun: str, title: str) -> Shape:
+    return Shape(
+        columns=[
+            ("query", pa.string()),
+            (noun, pa.string()),
+            ("rank", pa.int32()),
+            ("score", pa.float32()),
+        ],
+        rows=lambda record: (
+            (record["query"], one[noun], one["rank"], one["score"]) for one in record["items"]
+        ),
+        tables=lambda records: (each for one in records for each in _tables(one, noun, title)),
+        single=True,
+    )
+
+
+def _tables(record: Record, noun: str, title: str) -> Iterator[RenderableType]:
+    named = f" ({title})" if title else ""
+    columns: list[Any] = ["rank", noun, *(["title"] if noun == "item" else []), "cosine"]
+    heading = f"Most like {noun} {record['query']}{named}"
+    table = titled_table(heading, *columns, right=("rank", "cosine"))
+    for one in record["items"]:
+        shown = [one.get("title", "")] if noun == "item" else []
+        table.add_row(str(one["rank"]), one[noun], *shown, f"{one['score']:.3f}")
+    yield table

@@ -1,0 +1,203 @@
+"""recsys train: interactions -> split -> VAE, with checkpoints and a log of every epoch."""
+
+import datetime
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recsys.errors import ConfigError
+from recsys.pipelines.options import (
+    Session,
+    device_option,
+    epilog,
+    stage,
+    threads_option,
+    use_machine,
+)
+from recsys.pipelines.output import note, progress_bar
+from recsys.pipelines.runs import Run, resumable_run, start_run
+
+
+@click.command(epilog=epilog("recsys train --split strong --test-size 1000 --epochs 60"))
+@click.option(
+    "--split",
+    "split__kind",
+    metavar="strong|weak|last|time|none|FILE",
+    help="Who or what is held out  [strong: min(5 %, 1,000) users for validation]",
+)
+@click.option(
+    "--validation-size",
+    "split__validation",
+    type=float,
+    metavar="N",
+    help="strong: users (a count, or a fraction below 1); weak: share of each user's items; "
+    "last: latest items of each user; time: share of the rows.",
+)
+@click.option("--test-size", "split__test", type=float, metavar="N", help="The same, for test.")
+@click.option("--split-seed", "split__seed", type=int, metavar="N", help="Of the split  [98765]")
+@click.option(
+    "--test",
+    "test_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Test interactions that came with the data, in any format that ingest reads.",
+)
+@click.option("--epochs", "training__epochs", type=int, metavar="N", help="Passes over the users.")
+@click.option("--batch-size", "training__batch_size", type=int, metavar="N", help="Users a step.")
+@click.option("--learning-rate", "training__learning_rate", type=float, metavar="R")
+@click.option("--patience", "training__patience", type=int, metavar="N", help="Off by default.")
+@click.option("--seed", "training__seed", type=int, metavar="N", help="Same seed, same bits.")
+@click.option("--resume", is_flag=True, help="Go on with the run that was interrupted.")
+@threads_option
+@device_option
+@stage
+def train(
+    session: Session,
+    test_path: Path | None,
+    resume: bool,
+    threads: int | None,
+    device: str | None,
+    **flags: Any,
+) -> None:
+    """Train the model on the ingested interactions.
+
+    The split is stored with the model, and `recsys evaluate` uses it. Every epoch is logged to
+    WORKSPACE/runs and checkpointed: --resume goes on where a killed run stopped and ends with
+    the same weights, to the bit.
+    """
+    resolved = session.settings(machine__threads=threads, machine__device=device, **flags)
+    with session.workspace.locked():
+        if resume:
+            run = resumable_run(session.workspace, resolved, test_path)
+            if run is None:
+                note("nothing to resume: no training of this workspace was interrupted")
+                return
+            note(f"resuming {run.folder}")
+        else:
+            run = start_run(session.workspace, resolved.settings, test_path)
+        _train(session, run)
+
+
+def _train(session: Session, run: Run) -> None:
+    from recsys.data.artefact import open_interactions
+    from recsys.vae.artefact import save_model
+    from recsys.vae.training import train as train_vae
+
+    started = time.perf_counter()
+    settings = run.settings
+    device = use_machine(settings.machine)
+    store = open_interactions(session.workspace.interactions)
+    split = _split(store, run)
+    run.claim(data=store.fingerprint, split=split.fingerprint)
+    vae_config = _decide_values(settings.vae, store.value_kind)
+    validator = _validator(split, vae_config.predicts_ratings)
+    popularity = None if validator is None else validator.measure(_popularity(split))
+    note(f"training on {split.train.n_users:,} users x {split.train.n_items:,} items, {device}")
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=settings.training.epochs)
+
+        def on_epoch(report: Any) -> None:
+            run.log(asdict(report) | {"popularity": popularity})
+            bar.update(task, completed=report.epoch)
+            bar.console.print(
+                _line(report, validator, popularity), highlight=False, soft_wrap=True
+            )
+
+        vae = train_vae(
+            split.train,
+            vae_config,
+            settings.training,
+            validate=None if validator is None else validator.measure,
+            on_epoch=on_epoch,
+            checkpoint=run.checkpoint,
+            device=device,
+        )
+    metrics = run.summary() | {"seconds": round(time.perf_counter() - started, 1)}
+    save_model(
+        vae,
+        split,
+        session.workspace.model,
+        training={
+            "training": asdict(settings.training),
+            "split": run.split_description(),
+            "device": device,
+        },
+        metrics=metrics,
+        fingerprints={"events": store.fingerprint},
+    )
+    run.finish()
+    note(f"kept epoch {metrics['best_epoch']} in {session.workspace.model}; next: recsys index")
+
+
+class _Validator:
+    """What chooses the best epoch, and what it is called."""
+
+    def __init__(self, name: str, measure: Callable[[Any], float]) -> None:
+        self.name, self.measure = name, measure
+
+
+def _validator(split: Any, predicts_ratings: bool) -> _Validator | None:
+    from recsys.evaluation.protocols import ndcg_validator, rmse_validator
+
+    if split.validation is None:
+        return None
+    if predicts_ratings:
+        return _Validator("-rmse", rmse_validator(split.validation))
+    return _Validator("ndcg@100", ndcg_validator(split.validation))
+
+
+def _popularity(split: Any) -> Callable[[Any], Any]:
+    from recsys.baselines import Popularity
+
+    return Popularity.fit(split.train).score
+
+
+def _split(store: Any, run: Run) -> Any:
+    from recsys.data.readers import locate, read_events
+    from recsys.data.splits import split_events
+
+    test_events = None
+    if run.test_path is not None:
+        source = locate(run.test_path)
+        test_events, report = read_events(source.interactions, source.options)
+        for warning in report.warnings:
+            note(f"warning: {warning}")
+    split = split_events(store.events(), run.settings.split, test_events)
+    for line in split.left_out:
+        note(f"split: {line}")
+    for name, part in (("validation", split.validation), ("test", split.test)):
+        if part is not None:
+            note(f"split: {part.fold_in.n_users:,} {name} users")
+    return split
+
+
+def _decide_values(config: Any, value_kind: str) -> Any:
+    """Weighted where the gaussian likelihood meets ratings or weights, else binary."""
+    if config.values == "weighted" and value_kind == "none":
+        raise ConfigError(
+            "vae.values is weighted, but the data have neither ratings nor weights; "
+            "use binary, or ingest with --rating-column or --weight-column"
+        )
+    if config.values != "auto":
+        return config
+    weighted = config.likelihood == "gaussian" and value_kind != "none"
+    return replace(config, values="weighted" if weighted else "binary")
+
+
+def _line(report: Any, validator: _Validator | None, popularity: float | None) -> str:
+    parts = [
+        f"epoch {report.epoch}/{report.n_epochs}",
+        f"loss {report.loss:.2f} = {report.reconstruction:.2f} + {report.kl:.2f} nats/user",
+        f"active {report.active_units}/{report.latent_dim}",
+    ]
+    if report.validation is not None and validator is not None:
+        parts.append(
+            f"{validator.name} {report.validation:.4f} (popularity {popularity:.4f}, "
+            f"best {report.best_validation:.4f} at {report.best_epoch})"
+        )
+    left = datetime.timedelta(seconds=round(report.seconds_left))
+    return "  ".join([*parts, f"{report.users_per_second:,.0f} users/s", f"{left} left"])

@@ -1,0 +1,88 @@
+"""A workspace: the folder that the stages share, with one writer at a time."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from recsys.errors import ConfigError, WorkspaceBusyError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds data, model, index and runs."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        """What `recsys fetch` downloaded, unchanged."""
+        return self.root / "raw"
+
+    @property
+    def interactions(self) -> Path:
+        """What `recsys ingest` wrote."""
+        return self.root / "interactions"
+
+    @property
+    def model(self) -> Path:
+        """What `recsys train` wrote."""
+        return self.root / "model"
+
+    @property
+    def index(self) -> Path:
+        """What `recsys index` wrote."""
+        return self.root / "index"
+
+    @property
+    def runs(self) -> Path:
+        """One folder for each training: settings, metrics.jsonl, checkpoint."""
+        return self.root / "runs"
+
+    @property
+    def ease(self) -> Path:
+        """The fitted baseline that `recsys evaluate` keeps."""
+        return self.root / "cache" / "ease"
+
+    @property
+    def settings_file(self) -> Path:
+        """The operator's settings; may be absent."""
+        return self.root / "recsys.toml"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only writer.
+
+        Raises
+        ------
+        WorkspaceBusyError
+            Names the process that is.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigError(f"the workspace {self.root} is a file, expected a folder")
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / ".lock")
+        owner = self.root / ".lock-owner"
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise WorkspaceBusyError(
+                f"the workspace {self.root} is being written to by process {_read_owner(owner)}; "
+                "wait for it to end"
+            ) from error
+        try:
+            owner.write_text(str(os.getpid()))
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+
+def _read_owner(path: Path) -> str:
+    try:
+        return path.read_text() or "unknown"
+    except FileNotFoundError:
+        return "unknown"

@@ -1,0 +1,177 @@
+"""The interactions artefact: every user's history by user, its file order, and the items' titles.
+
+Rows are stored user by user, so that one user's history is read without touching the rest
+(the arrays are memory-mapped); `row_order` brings back the order of the file for the splits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys import storage
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Events, Interactions, ValueKind
+from recsys.errors import ArtefactError
+
+KIND = "interactions"
+FORMAT_VERSION = 1
+MADE_BY = "recsys ingest"
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionStore:
+    """An opened interactions artefact.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        Everybody's history; the matrix's arrays are memory-mapped.
+    item_table : DataFrame
+        Columns item_id, title and what else the items file had, all str; empty without one.
+    value_kind : {"none", "rating", "weight"}
+    artefact : storage.Artefact
+    """
+
+    interactions: Interactions
+    item_table: pd.DataFrame
+    value_kind: ValueKind
+    artefact: storage.Artefact
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the events, whenever and wherever they were ingested."""
+        return str(self.artefact.manifest.fingerprints["events"])
+
+    def events(self) -> Events:
+        """Bring back the rows in the order of their file."""
+        matrix = self.interactions.matrix
+        order = np.argsort(self._array("row_order"))
+        users = np.repeat(
+            np.arange(self.interactions.n_users, dtype=np.int32), np.diff(matrix.indptr)
+        )
+        has_times = "timestamps.npy" in self.artefact.manifest.files
+        return Events(
+            users=self.interactions.users,
+            items=self.interactions.items,
+            user_positions=users[order],
+            item_positions=matrix.indices[order].astype(np.int32),
+            values=matrix.data[order],
+            timestamps=self._array("timestamps")[order] if has_times else None,
+            value_kind=self.value_kind,
+        )
+
+    def titles(self) -> dict[str, str]:
+        """Item id -> title, for the items that have one."""
+        table = self.item_table
+        titled = table["title"] != ""
+        return dict(zip(table["item_id"][titled], table["title"][titled], strict=True))
+
+    def timestamps_of(self, user_position: int) -> NDArray[np.float64] | None:
+        """Times of one user's history, in the order of its row; None where the data has none."""
+        if "timestamps.npy" not in self.artefact.manifest.files:
+            return None
+        start, stop = self.interactions.matrix.indptr[user_position : user_position + 2]
+        return np.array(self._array("timestamps")[start:stop])
+
+    def _array(self, name: str) -> NDArray[Any]:
+        return _load_array(self.artefact.file(f"{name}.npy"))
+
+
+def save_interactions(
+    events: Events,
+    item_table: pd.DataFrame | None,
+    path: Path,
+    *,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write events and titles as one artefact.
+
+    Parameters
+    ----------
+    events : Events
+    item_table : DataFrame or None
+        Columns item_id and title at least, all str.
+    path : Path
+        Replaced whole; a crash leaves what stood there.
+    config, metrics : mapping
+        Where the rows came from and what was counted, for `recsys info`.
+    """
+    order = np.lexsort((events.item_positions, events.user_positions))
+    counts = np.bincount(events.user_positions, minlength=len(events.users))
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    with storage.writing(
+        path,
+        KIND,
+        FORMAT_VERSION,
+        config={**config, "value_kind": events.value_kind},
+        metrics=metrics,
+        fingerprints={
+            "events": events.fingerprint,
+            "users": events.users.fingerprint,
+            "items": events.items.fingerprint,
+        },
+    ) as folder:
+        _save_array(folder, "indptr", indptr)
+        _save_array(folder, "indices", events.item_positions[order])
+        _save_array(folder, "values", events.values[order])
+        _save_array(folder, "row_order", order.astype(np.int32))
+        if events.timestamps is not None:
+            _save_array(folder, "timestamps", events.timestamps[order])
+        _save_ids(folder, "users", events.users)
+        _save_ids(folder, "items", events.items)
+        if item_table is None:
+            item_table = pd.DataFrame({"item_id": [], "title": []}, dtype=str)
+        table = pa.Table.from_pandas(item_table, preserve_index=False)
+        pq.write_table(table, folder / "item_table.parquet")
+
+
+def open_interactions(path: Path) -> InteractionStore:
+    """Open and verify an interactions artefact.
+
+    Raises
+    ------
+    ArtefactError
+        Missing, damaged or newer than this library.
+    """
+    artefact = storage.open_artefact(path, KIND, FORMAT_VERSION, made_by=MADE_BY)
+    users, items = _load_ids(artefact, "users", "user"), _load_ids(artefact, "items", "item")
+    arrays = [_load_array(artefact.file(f"{name}.npy")) for name in ("values", "indices", "indptr")]
+    try:
+        matrix = csr_array(tuple(arrays), shape=(len(users), len(items)))
+    except ValueError as error:
+        raise ArtefactError(f"{path} is not whole ({error}); run `{MADE_BY}`") from error
+    return InteractionStore(
+        interactions=Interactions(users, items, matrix),
+        item_table=pq.read_table(artefact.file("item_table.parquet")).to_pandas(),
+        value_kind=artefact.manifest.config["value_kind"],
+        artefact=artefact,
+    )
+
+
+def _save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
+    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def _load_array(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise ArtefactError(f"{path} is not an array of numbers; run `{MADE_BY}`") from error
+
+
+def _save_ids(folder: Path, name: str, ids: IdMap) -> None:
+    pq.write_table(pa.table({"id": pa.array(ids.ids, pa.string())}), folder / f"{name}.parquet")
+
+
+def _load_ids(artefact: storage.Artefact, name: str, noun: str) -> IdMap:
+    table = pq.read_table(artefact.file(f"{name}.parquet"))
+    return IdMap.in_order(table["id"].to_pylist(), noun)

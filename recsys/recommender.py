@@ -1,0 +1,386 @@
+"""Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.data.artefact import InteractionStore, open_interactions
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions, csr_from_pairs, select_rows
+from recsys.errors import ConfigError
+from recsys.index.artefact import ServingIndex, open_index
+from recsys.index.item_index import ItemIndex, unit_vectors
+from recsys.ranking import Ranking, top_k
+from recsys.storage import Artefact
+from recsys.vae.artefact import load_model, open_model
+from recsys.vae.model import VAE
+
+Reason = Literal["history", "popularity"]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended item; a higher score is better, rank 1 is best.
+
+    `reason` is "history" when the model ranked it for what the user has done, and "popularity"
+    when there was no history to go by (the score is then the share of training users).
+    """
+
+    item: str
+    rank: int
+    score: float
+    title: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class RecommendationList:
+    """What one user is recommended, best first; `user` is None for a bare list of items."""
+
+    user: str | None
+    items: tuple[Recommendation, ...]
+    requested: int
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A similar item or user; the score is the cosine of the latent vectors."""
+
+    id: str
+    rank: int
+    score: float
+    title: str | None
+
+
+@dataclass(frozen=True)
+class ItemRules:
+    """Which items may be given at all; applied inside the search.
+
+    Parameters
+    ----------
+    allow : collection of str or None
+        Only these item ids; None allows every item. Ids that the model has not met are ignored.
+    deny : collection of str
+        None of these item ids.
+    """
+
+    allow: Iterable[str] | None = None
+    deny: Iterable[str] = ()
+
+    def mask(self, items: IdMap) -> NDArray[np.bool_] | None:
+        """Items that may be given; bool, shape (n_items,), or None when all may."""
+        denied = list(self.deny)
+        if self.allow is None and not denied:
+            return None
+        allowed = np.full(len(items), self.allow is None)
+        if self.allow is not None:
+            allowed[_known(items, list(self.allow))] = True
+        allowed[_known(items, denied)] = False
+        return allowed
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRanker:
+    """A model and the index of its item vectors: what recommend, score and evaluate rank with."""
+
+    vae: VAE
+    items: ItemIndex
+
+    def rank(
+        self,
+        histories: csr_array,
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Ranking:
+        """Rank the k best items for each history; an empty one is ranked by popularity.
+
+        Parameters
+        ----------
+        histories : csr_array of float32, shape (n_users, n_items)
+        k : int
+        exclude_seen : bool
+        allowed : bool or None, shape (n_items,)
+        """
+        if k < 1:
+            raise ConfigError(f"k is {k}, expected at least 1")
+        ranking = self.items.search(
+            self.vae.user_vectors(histories),
+            k,
+            excluded=histories if exclude_seen else None,
+            allowed=allowed,
+        )
+        empty = np.diff(histories.indptr) == 0
+        if empty.any():
+            popular = self._popular(k, allowed)
+            ranking.positions[empty] = popular.positions
+            ranking.scores[empty] = popular.scores
+        return ranking
+
+    def _popular(self, k: int, allowed: NDArray[np.bool_] | None) -> Ranking:
+        share = (self.vae.item_counts / self.vae.n_train_users).astype(np.float32)
+        if allowed is not None:
+            share = np.where(allowed, share, np.float32(-np.inf))
+        return top_k(share[None], k)
+
+
+@dataclass(frozen=True, eq=False)
+class Recommender:
+    """A model and its index, joined by id to everybody's histories.
+
+    Parameters
+    ----------
+    vae : VAE
+    index : ServingIndex
+        Built from `vae`.
+    store : InteractionStore
+        Histories and titles; may be newer than the model.
+
+    Examples
+    --------
+    >>> recommender = Recommender.load("data/ml-100k")  # doctest: +SKIP
+    >>> recommender.recommend(["196"], k=3)  # doctest: +SKIP
+    """
+
+    vae: VAE
+    index: ServingIndex
+    store: InteractionStore
+
+    @classmethod
+    def load(cls, workspace: str | Path, *, device: str = "cpu") -> "Recommender":
+        """Load what `recsys ingest`, `train` and `index` left in a workspace.
+
+        Raises
+        ------
+        ArtefactError
+            An artefact is missing or damaged, or the index was built from another model.
+        """
+        root = Path(workspace)
+        model = open_model(root / "model")
+        index = open_index(root / "index", expected_model=model)
+        store = open_interactions(root / "interactions")
+        return cls(load_model(model, device), index, store)
+
+    @property
+    def items(self) -> IdMap:
+        """The model's catalogue."""
+        return self.vae.items
+
+    @property
+    def users(self) -> IdMap:
+        """Everybody who has a history."""
+        return self.store.interactions.users
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Item id -> title."""
+        return self.store.titles()
+
+    @cached_property
+    def n_unknown_items(self) -> int:
+        """Items of the histories that the model has not met; they count for nothing."""
+        return int((self._model_positions < 0).sum())
+
+    @cached_property
+    def _model_positions(self) -> NDArray[np.int64]:
+        return self.items.find(self.store.interactions.items.ids)
+
+    def histories(self, user_positions: NDArray[np.int64]) -> csr_array:
+        """Histories of known users over the model's catalogue, read row by row.
+
+        Returns
+        -------
+        csr_array of float32, shape (len(user_positions), n_items)
+        """
+        rows = select_rows(self.store.interactions.matrix, user_positions)
+        columns = self._model_positions[rows.indices]
+        known = columns >= 0
+        users = np.repeat(np.arange(len(user_positions)), np.diff(rows.indptr))
+        shape = (len(user_positions), len(self.items))
+        return csr_from_pairs(users[known], columns[known], rows.data[known], shape)
+
+    def recommend(
+        self,
+        users: Sequence[str] | None = None,
+        *,
+        items: Sequence[str] | None = None,
+        histories: Interactions | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        rules: ItemRules = ItemRules(),
+    ) -> list[RecommendationList]:
+        """Recommend for known users, for one list of items, or for histories from outside.
+
+        Parameters
+        ----------
+        users : sequence of str
+            Ids of users who have a history in the workspace.
+        items : sequence of str
+            "Somebody who liked these"; what is listed counts as seen.
+        histories : Interactions
+            Any users, joined to the catalogue by item id.
+        k : int
+            At least 1. Fewer come back only where fewer exist.
+        exclude_seen : bool
+        rules : ItemRules
+
+        Returns
+        -------
+        list of RecommendationList
+            In the order that was asked for.
+
+        Raises
+        ------
+        UnknownIdError
+            A user or an item of the list is not known.
+        """
+        if sum(given is not None for given in (users, items, histories)) != 1:
+            raise ConfigError("give exactly one of users, items and histories")
+        names: Sequence[str | None]
+        if users is not None:
+            names, matrix = users, self.histories(self.users.positions(users))
+        elif items is not None:
+            names, matrix = [None], self._liked(items)
+        else:
+            assert histories is not None
+            names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
+        ranking = self.rank(matrix, k, exclude_seen=exclude_seen, allowed=rules.mask(self.items))
+        lengths = np.diff(matrix.indptr)
+        return [
+            self._list_of(name, ranking.positions[row], ranking.scores[row], k, lengths[row] == 0)
+            for row, name in enumerate(names)
+        ]
+
+    def rank(
+        self,
+        histories: csr_array,
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Ranking:
+        """Rank items for histories over the catalogue; see `ModelRanker.rank`."""
+        ranker = ModelRanker(self.vae, self.index.items)
+        return ranker.rank(histories, k, exclude_seen=exclude_seen, allowed=allowed)
+
+    def similar_items(self, item: str, k: int = 10) -> list[Neighbour]:
+        """Find the items whose decoder rows point the same way.
+
+        Raises
+        ------
+        UnknownIdError
+        """
+        (position,) = self.items.positions([item])
+        query = self.index.item_directions.vectors[position][None]
+        ranking = self.index.item_directions.search(query, k + 1)
+        return self._neighbours(item, self.items, ranking, k, self.titles)
+
+    def similar_users(self, user: str, k: int = 10) -> list[Neighbour]:
+        """Find the users (as of the index) whose latent codes point the same way.
+
+        Raises
+        ------
+        UnknownIdError
+        """
+        code = self.vae.encode(self.histories(self.users.positions([user])))
+        ranking = self.index.user_directions.search(unit_vectors(code), k + 1)
+        return self._neighbours(user, self.index.users, ranking, k, {})
+
+    def _liked(self, items: Sequence[str]) -> csr_array:
+        columns = np.unique(self.items.positions(items))
+        values = np.full(len(columns), self.vae.liked_value, dtype=np.float32)
+        rows = np.zeros(len(columns), dtype=np.int64)
+        return csr_from_pairs(rows, columns, values, (1, len(self.items)))
+
+    def _list_of(
+        self,
+        user: str | None,
+        positions: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        k: int,
+        empty: bool,
+    ) -> RecommendationList:
+        reason: Reason = "popularity" if empty else "history"
+        ids = self.items.ids[positions[positions >= 0]]
+        items = tuple(
+            Recommendation(item, rank, float(score), self.titles.get(item), reason)
+            for rank, (item, score) in enumerate(zip(ids, scores, strict=False), start=1)
+        )
+        return RecommendationList(user, items, k, reason)
+
+    def _neighbours(
+        self, query: str, ids: IdMap, ranking: Ranking, k: int, titles: dict[str, str]
+    ) -> list[Neighbour]:
+        found = [
+            (ids.ids[position], float(score))
+            for position, score in zip(ranking.positions[0], ranking.scores[0], strict=True)
+            if position >= 0 and ids.ids[position] != query
+        ]
+        return [
+            Neighbour(each, rank, score, titles.get(each))
+            for rank, (each, score) in enumerate(found[:k], start=1)
+        ]
+
+
+def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:
+    """Lay lists out as a table, one row a recommendation: user, item, rank, score, title."""
+    return pd.DataFrame(
+        (
+            (each.user, one.item, one.rank, one.score, one.title)
+            for each in lists
+            for one in each.items
+        ),
+        columns=["user", "item", "rank", "score", "title"],
+    )
+
+
+def blocks_of(n: int, size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut 0 .. n-1 into runs of at most `size`.
+
+    Examples
+    --------
+    >>> [list(map(int, block)) for block in blocks_of(5, 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    for start in range(0, n, size):
+        yield np.arange(start, min(start + size, n))
+
+
+def build_index(
+    vae: VAE, store: InteractionStore, model: Artefact, path: Path, block_size: int = 4096
+) -> None:
+    """Build everything that look-ups need from a model and the histories, whole or not at all.
+
+    Parameters
+    ----------
+    vae : VAE
+    store : InteractionStore
+        Users of today, over any catalogue: joined by item id.
+    model : Artefact
+        Where `vae` was loaded from; the index is stamped with its fingerprint.
+    path : Path
+        Replaced whole.
+    block_size : int
+        Users encoded at a time.
+    """
+    items_only = ServingIndex.of_items(vae.item_vectors(), model.manifest.fingerprint)
+    everybody = Recommender(vae, items_only, store)
+    codes = (
+        unit_vectors(vae.encode(everybody.histories(rows)))
+        for rows in blocks_of(len(everybody.users), block_size)
+    )
+    items_only.with_users(everybody.users, codes).save(path, model=model, data=store.artefact)
+
+
+def _known(items: IdMap, ids: list[str]) -> NDArray[np.int64]:
+    found = items.find(ids)
+    return found[found >= 0]

@@ -1,0 +1,169 @@
+import pytest
+
+from recsys.data.columns import WantedColumns, find_columns
+from recsys.data.formats import content_format, suffix_format
+from recsys.data.layouts import ReadOptions
+from recsys.data.readers import read_events
+from recsys.errors import ConfigError, DataError
+
+PLAYED = ["user", "item", "rating", "plays"]
+
+
+def found(header, **wanted):
+    return find_columns(header.split(","), WantedColumns(**wanted), "a.csv").names()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("userId,movieId", {"user": "userId", "item": "movieId"}),
+        ("UID, SKU ,n", {"user": "UID", "item": "SKU", "weight": "n"}),
+        (
+            "user_id:token,item_id:token,rating:float,timestamp:float",
+            {"user": "user_id", "item": "item_id", "rating": "rating", "timestamp": "timestamp"},
+        ),
+        ("poem,character", {"user": "poem", "item": "character"}),
+        (
+            "user_id,item_id,rating,order",
+            {"user": "user_id", "item": "item_id", "rating": "rating"},
+        ),
+    ],
+)
+def test_usual_names_are_found(header, expected):
+    assert found(header) == expected
+
+
+def test_told_columns_win_over_usual_names():
+    assert found("user,item,who,what", user="who", item="what") == {"user": "who", "item": "what"}
+    assert found("user_id,item_id,order", timestamp="order")["timestamp"] == "order"
+    assert found("user_id,artist_id,track_id", item="TRACK_ID")["item"] == "track_id"
+
+
+def test_a_rating_wins_over_a_weight_unless_the_weight_is_told():
+    columns = find_columns(PLAYED, WantedColumns(), "a.csv")
+    assert (columns.value_kind, columns.left_out) == ("rating", "plays")
+    assert "weight" in found("user,item,rating,plays", weight="plays")
+    told = find_columns(PLAYED, WantedColumns(rating="rating"), "a")
+    assert told.left_out is None
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "error", "message"),
+    [
+        (
+            "user_id,artist_id,track_id",
+            {},
+            ConfigError,
+            "a.csv: the item column could be 'artist_id' or 'track_id': say which with "
+            "--item-column; the header is 'user_id,artist_id,track_id'",
+        ),
+        (
+            "196,242,3",
+            {},
+            ConfigError,
+            "a.csv: the first line '196,242,3' holds no known column name: name the columns with "
+            "--columns user_id,item_id,... when the file has no header, else with --user-column "
+            "and --item-column",
+        ),
+        (
+            "user_id,rating",
+            {},
+            DataError,
+            "a.csv: no item column: the header is 'user_id,rating'; expected a usual name such as "
+            "item_id, or --item-column NAME",
+        ),
+        (
+            "user_id,item_id",
+            {"rating": "stars"},
+            DataError,
+            "a.csv: no column 'stars' (--rating-column): the header is 'user_id,item_id'",
+        ),
+        (
+            "user,item,x",
+            {"rating": "x", "timestamp": "x"},
+            ConfigError,
+            "a.csv: --rating-column and --timestamp-column both name 'x': they must differ; "
+            "the header is 'user,item,x'",
+        ),
+        (
+            "user,item,x,x",
+            {"rating": "x"},
+            ConfigError,
+            "a.csv: --rating-column x could be any of 2 columns of the header 'user,item,x,x': "
+            "rename all but one of them",
+        ),
+    ],
+)
+def test_unsure_headers_are_refused_and_shown(header, wanted, error, message):
+    with pytest.raises(error) as caught:
+        found(header, **wanted)
+    assert str(caught.value) == message
+
+
+def test_rating_and_weight_cannot_both_be_told():
+    with pytest.raises(ConfigError, match=r"--rating-column r and --weight-column w .* leave one"):
+        WantedColumns(rating="r", weight="w")
+
+
+def test_names_for_a_headerless_file_must_fit_its_first_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("1,2,3\n")
+    events, _ = read_events(path, ReadOptions(columns=("user", "item", "rating")))
+    assert events.values.tolist() == [3.0]
+    with pytest.raises(
+        ConfigError, match=r"names 2 columns \(user,item\) and the first line has 3"
+    ):
+        read_events(path, ReadOptions(columns=("user", "item")))
+    with pytest.raises(ConfigError, match="--columns user,user names a column twice"):
+        ReadOptions(columns=("user", "user"))
+    path.write_text("user,item\n1,2\n")
+    with pytest.raises(ConfigError, match="looks like a header: leave out --columns"):
+        read_events(path, ReadOptions(columns=("user", "item")))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.jsonl", '{"user": 1, "item": 2}\n', "JSON lines name their fields"),
+        ("a.txt", "1 2 3\n", "an adjacency list .* has no columns"),
+    ],
+)
+def test_formats_with_names_or_without_columns_take_none(tmp_path, name, text, message):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_events(path, ReadOptions(columns=("user", "item")))
+
+
+def test_parquet_takes_no_names_for_its_columns(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(ConfigError, match="a Parquet file names its columns; leave out --columns"):
+        read_events(path, ReadOptions(columns=("user", "item")))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"user": 1}', "jsonl"),
+        ("user_id\titem_id", "tsv"),
+        ("user_id:token\titem_id:token", "inter"),
+        ("1::2::3", "dat"),
+        ("user,item", "csv"),
+        ("0 1 2 3", "adjacency"),
+    ],
+)
+def test_the_first_line_tells_the_format(line, expected):
+    assert content_format(line, "stdin") == expected
+
+
+@pytest.mark.parametrize("line", ["alone", "user item rating"])
+def test_a_line_that_could_be_anything_is_refused_and_shown(line):
+    with pytest.raises(ConfigError, match=f"first line '{line}': name it with --input-format"):
+        content_format(line, "stdin")
+
+
+def test_a_suffix_tells_the_format_whatever_its_case_and_gzip():
+    assert suffix_format("A.CSV.GZ") == "csv"
+    assert suffix_format("a.inter") == "inter"
+    assert suffix_format("a.txt.gz") is None

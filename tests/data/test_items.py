@@ -1,0 +1,133 @@
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys.data.items import read_items
+from recsys.errors import ConfigError, DataError
+
+
+def write(tmp_path, text, name="items.csv"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_csv_keeps_ids_quotes_and_embedded_line_ends(tmp_path):
+    path = write(tmp_path, '\ufeffyear,movieId,title\r\n1995,007,"Toy, ""Story""\nII"\r\n,8,\r\n')
+    frame = read_items(path)
+    assert frame.columns.tolist() == ["item_id", "title", "year"]
+    assert frame.to_numpy().tolist() == [["007", 'Toy, "Story"\nII', "1995"], ["8", "", ""]]
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("a.tsv", b"item_id\tname\n7\tGo\n"),
+        ("a.item", b"item_id:token\tmovie_title:token_seq\n7\tGo\n"),
+        ("a.csv.gz", gzip.compress(b"id,title\n7,Go\n")),
+        ("a.jsonl", b'{"item_id": 7, "title": "Go"}\n\n'),
+        ("items", b"sku,title\n7,Go\n"),
+    ],
+)
+def test_every_format_gives_the_same_item(tmp_path, name, raw):
+    assert read_items(write(tmp_path, raw, name)).to_dict("records") == [
+        {"item_id": "7", "title": "Go"}
+    ]
+
+
+def test_parquet_and_json_cells_become_text(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"item_id": [7], "title": ["Go"], "year": [None]}), path)
+    assert read_items(path).to_numpy().tolist() == [["7", "Go", ""]]
+    lines = '{"id": 7, "tags": ["a", "é"]}\n{"id": 8, "title": null, "x": 1.50}\n'
+    frame = read_items(write(tmp_path, lines, "a.jsonl"))
+    assert frame.columns.tolist() == ["item_id", "title", "tags", "x"]
+    assert frame.to_numpy().tolist() == [["7", "", '["a", "é"]', ""], ["8", "", "", "1.50"]]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_movies_dat_may_be_latin_1(tmp_path, encoding):
+    path = write(
+        tmp_path, "1::Misérables, Les (1995)::Drama|Musical\n".encode(encoding), "movies.dat"
+    )
+    assert read_items(path).to_dict("records") == [
+        {"item_id": "1", "title": "Misérables, Les (1995)", "genres": "Drama|Musical"}
+    ]
+
+
+def test_u_item_has_its_known_layout(tmp_path):
+    flags = "|".join("1" if each == 5 else "0" for each in range(19))
+    path = write(
+        tmp_path, f"1|Café (1995)|01-Jan-1995||http://x|{flags}\n".encode("latin-1"), "u.item"
+    )
+    row = read_items(path).iloc[0]
+    assert (row["item_id"], row["title"], row["release_date"]) == (
+        "1",
+        "Café (1995)",
+        "01-Jan-1995",
+    )
+    assert (row["genre_comedy"], row["genre_western"]) == ("1", "0")
+
+
+def test_items_without_titles_have_empty_ones(tmp_path):
+    assert read_items(write(tmp_path, "item_id,year\n1,2\n"))["title"].tolist() == [""]
+
+
+def test_told_columns_are_used(tmp_path):
+    path = write(tmp_path, "isbn,work,heading\n1,w,Go\n")
+    frame = read_items(path, item="work", title="HEADING")
+    assert frame.to_dict("records") == [{"item_id": "w", "title": "Go", "isbn": "1"}]
+
+
+def test_an_exact_title_column_wins_over_other_names(tmp_path):
+    frame = read_items(write(tmp_path, "item_id,name,title\n1,n,t\n"))
+    assert frame["title"].tolist() == ["t"]
+
+
+def test_identical_rows_are_one_item(tmp_path):
+    assert len(read_items(write(tmp_path, "item_id,title\n1,a\n1,a\n2,b\n"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("", DataError, "empty, expected a header and one row an item"),
+        ("item_id,title\n", DataError, "no data rows, expected one an item"),
+        ("item_id,title\n1,a\n\n2,b\n1,c\n", DataError, "line 5: item '1' was told of in line 2"),
+        ("item_id,title\n1,a,b\n", DataError, "line 2: 3 fields where 2 were expected: '1,a,b'"),
+        ("item_id,title\n,a\n", DataError, "line 2: the item id is empty"),
+        ('item_id,title\n1,"a\n2,b\n', DataError, "line 2: quotes do not match in the row that"),
+        ("name,title\na,b\n", DataError, "no item column: the header is 'name,title'"),
+        ("item_id,sku\na,b\n", ConfigError, "the item column could be 'item_id' or 'sku'"),
+        ("id,name,movie_title\na,b,c\n", ConfigError, "title column could be 'name' or 'movie_"),
+        ("id,year,year\na,b,c\n", ConfigError, "two columns would be called 'year': rename one"),
+        (b"item_id,title\n1,\xe9\n", DataError, "line 2: byte 0xe9 where UTF-8 text was expected"),
+        (b"item_id,title\n1,\0\n", DataError, "holds NUL bytes; expected UTF-8 text"),
+        (gzip.compress(b"item_id,title\n1,a\n")[:-9], DataError, "gzip stream is cut short"),
+    ],
+)
+def test_unusable_items_files_are_refused(tmp_path, text, error, message):
+    with pytest.raises(error) as caught:
+        read_items(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_columns_files_and_formats_are_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_items(tmp_path / "none.csv")
+    with pytest.raises(DataError, match=r"no column 'x' \(the title column\)"):
+        read_items(write(tmp_path, "item_id\n1\n"), title="x")
+    with pytest.raises(DataError, match="line 2: not a JSON object"):
+        read_items(write(tmp_path, '{"id": 1}\n{\n', "a.jsonl"))
+    with pytest.raises(ConfigError, match="cannot tell the format of the items"):
+        read_items(write(tmp_path, "1 2 3\n", "a.txt"))
+
+
+def test_floats_are_no_item_ids(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"item_id": [7.0]}), path)
+    with pytest.raises(DataError, match="the item column holds floats"):
+        read_items(path)
