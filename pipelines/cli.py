@@ -9,25 +9,26 @@ import click
 
 from recsys import __version__
 from recsys.errors import RecsysError
-from recsys.pipelines.demo import demo
-from recsys.pipelines.evaluate import evaluate
-from recsys.pipelines.fetch import fetch
-from recsys.pipelines.index import index
-from recsys.pipelines.ingest import ingest
-from recsys.pipelines.inspect import config, info, verify
-from recsys.pipelines.options import (
+
+from .demo import demo
+from .evaluate import evaluate
+from .fetch import fetch
+from .index import index
+from .ingest import ingest
+from .inspect import config, info, verify
+from .options import (
     DEFAULT_WORKSPACE,
     Session,
     epilog,
     format_option,
     workspace_option,
 )
-from recsys.pipelines.output import Format
-from recsys.pipelines.recommend import recommend
-from recsys.pipelines.score import score
-from recsys.pipelines.similar import similar
-from recsys.pipelines.train import train
-from recsys.pipelines.workspace import Workspace
+from .output import Format
+from .recommend import recommend
+from .score import score
+from .similar import similar
+from .train import train
+from .workspace import Workspace
 
 INTERRUPTED = 130
 
@@ -39,7 +40,9 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, epilog=epilog("recsys ingest clicks.csv && recsys train && recsys index"))
+@click.group(
+    cls=_InOrder, epilog=epilog("recsys ingest clicks.csv && recsys train && recsys index")
+)
 @workspace_option(envvar="RECSYS_WORKSPACE", default=DEFAULT_WORKSPACE)
 @format_option(envvar="RECSYS_FORMAT")
 @click.version_option(__version__, prog_name="recsys")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from recsys.data.formats import InputFormat
 from recsys.data.splits import SplitConfig
 from recsys.errors import ConfigError
 from recsys.vae.config import TrainingConfig, VAEConfig
@@ -24,7 +25,7 @@ else:
 class IngestSettings:
     """How files are read and which rows are kept; see `recsys ingest --help`."""
 
-    input_format: str | None = None
+    input_format: InputFormat | None = None
     columns: tuple[str, ...] | None = None
     user_column: str | None = None
     item_column: str | None = None

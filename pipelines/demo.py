@@ -8,10 +8,11 @@ import click
 
 from recsys import storage
 from recsys.errors import FetchError
-from recsys.pipelines.inspect import stage_states
-from recsys.pipelines.options import Session, epilog, stage
-from recsys.pipelines.output import note
-from recsys.pipelines.workspace import Workspace
+
+from .inspect import stage_states
+from .options import Session, epilog, stage
+from .output import note
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)

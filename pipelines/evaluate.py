@@ -1,14 +1,18 @@
 """recsys evaluate: the model beside popularity and EASE, on the users that its split set aside."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pyarrow as pa
+from rich.console import RenderableType
 
 from recsys.errors import ConfigError, WorkspaceBusyError
-from recsys.pipelines.options import (
+from recsys.storage import write_atomically
+
+from .options import (
     Session,
     epilog,
     output_option,
@@ -16,8 +20,14 @@ from recsys.pipelines.options import (
     threads_option,
     use_machine,
 )
-from recsys.pipelines.output import Shape, emit, note, progress_bar, titled_table
-from recsys.storage import write_atomically
+from .output import Record, Shape, emit, note, progress_bar, titled_table
+
+if TYPE_CHECKING:
+    from recsys.baselines import EASE
+    from recsys.data.splits import Holdout, Split
+    from recsys.evaluation.report import Evaluation
+    from recsys.evaluation.report import Table as PlainTable
+    from recsys.ranking import Ranker, Scorer
 
 EASE_LIMIT = 15_000
 """Items up to which EASE's square matrix is fitted without being asked for."""
@@ -63,6 +73,7 @@ def evaluate(
     Means with 95 % intervals over users, and paired differences with theirs. recall@k divides by
     min(k, held out), full_recall@k by held out; ndcg@k has binary gains.
     """
+    from recsys.baselines import ItemMeans
     from recsys.evaluation.protocols import evaluate as measure
     from recsys.evaluation.report import Threshold, check_threshold
     from recsys.index.item_index import ItemIndex
@@ -86,7 +97,9 @@ def evaluate(
     vae = load_model(model, device)
     rankers = {"vae": ModelRanker(vae, ItemIndex.of(vae.item_vectors())).rank}
     rankers |= _baselines(session, parts, settings.evaluate.ease)
-    rating_scorers = {"vae": vae.score} if vae.config.predicts_ratings else {}
+    rating_scorers: dict[str, Scorer] = {}
+    if vae.config.predicts_ratings:
+        rating_scorers = {"vae": vae.score, "item_means": ItemMeans.fit(parts.train).score}
     with progress_bar() as bar:
         task = bar.add_task("evaluating", total=None)
         result = measure(
@@ -118,7 +131,7 @@ def _check_split(trained_with: dict[str, Any], asked: str | None) -> None:
         )
 
 
-def _holdout(parts: Any, on: str | None) -> tuple[str, Any]:
+def _holdout(parts: "Split", on: str | None) -> "tuple[str, Holdout]":
     if on is None:
         on = "validation" if parts.test is None else "test"
     holdout = parts.test if on == "test" else parts.validation
@@ -131,10 +144,10 @@ def _holdout(parts: Any, on: str | None) -> tuple[str, Any]:
     return on, holdout
 
 
-def _baselines(session: Session, parts: Any, ease: str) -> dict[str, Any]:
+def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker]":
     from recsys.baselines import Popularity
 
-    rankers: dict[str, Any] = {"popularity": Popularity.fit(parts.train).rank}
+    rankers: dict[str, Ranker] = {"popularity": Popularity.fit(parts.train).rank}
     n_items = parts.train.n_items
     if ease == "yes" or (ease == "auto" and n_items <= EASE_LIMIT):
         rankers["ease"] = _ease(session, parts).rank
@@ -143,7 +156,7 @@ def _baselines(session: Session, parts: Any, ease: str) -> dict[str, Any]:
     return rankers
 
 
-def _ease(session: Session, parts: Any) -> Any:
+def _ease(session: Session, parts: "Split") -> "EASE":
     """Fit EASE once for each split; its ridge is chosen on the validation users."""
     from recsys.baselines import fit_best_ease, load_ease, save_ease
     from recsys.errors import ArtefactError
@@ -170,7 +183,7 @@ def _ease(session: Session, parts: Any) -> Any:
     return ease
 
 
-def _shape(result: Any) -> Shape:
+def _shape(result: "Evaluation") -> Shape:
     return Shape(
         columns=[
             ("model", pa.string()),
@@ -187,14 +200,15 @@ def _shape(result: Any) -> Shape:
     )
 
 
-def _tables(result: Any, record: dict[str, Any]) -> Any:
+def _tables(result: "Evaluation", record: Record) -> Iterator[RenderableType]:
     users = f"{record['n_users']:,} {record['on']} users"
     yield _rich(f"Mean over {users}, with 95 % intervals", result.table())
     if len(result.models()) > 1:
+        yield ""
         yield _rich("Paired differences, with 95 % intervals", result.difference_table())
 
 
-def _rich(title: str, plain: Any) -> Any:
+def _rich(title: str, plain: "PlainTable") -> RenderableType:
     table = titled_table(title, *plain.header, right=plain.header[1:])
     for row in plain.rows:
         table.add_row(*row)

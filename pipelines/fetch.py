@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from recsys.pipelines.options import Session, epilog, stage
-from recsys.pipelines.output import note
+from .options import Session, epilog, stage
+from .output import note
 
 
 @click.command(epilog=epilog("recsys --workspace data/ml-100k fetch ml-100k"))

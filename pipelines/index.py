@@ -2,8 +2,8 @@
 
 import click
 
-from recsys.pipelines.options import Session, epilog, stage, threads_option, use_machine
-from recsys.pipelines.output import note
+from .options import Session, epilog, stage, threads_option, use_machine
+from .output import note
 
 
 @click.command(epilog=epilog("recsys index"))

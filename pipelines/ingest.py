@@ -2,14 +2,19 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import pandas as pd
 
-from recsys.pipelines.config import IngestSettings
-from recsys.pipelines.options import Session, as_json, epilog, stage
-from recsys.pipelines.output import note, progress_bar
+from .config import IngestSettings
+from .options import Session, as_json, epilog, stage
+from .output import note, progress_bar
+
+if TYPE_CHECKING:
+    from recsys.data.filters import Dropped, FilterConfig
+    from recsys.data.interactions import Events
+    from recsys.data.readers import ReadOptions, ReadReport
 
 
 @click.command(epilog=epilog("recsys ingest clicks.csv --items titles.csv --min-rating 4"))
@@ -90,27 +95,33 @@ def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any
         note(f"  {_missing_titles(events, table):,} of these items have no title in {items_path}")
 
 
-def _locate(source: Path, items_path: Path | None, settings: IngestSettings) -> Any:
+def _locate(
+    source: Path, items_path: Path | None, settings: IngestSettings
+) -> tuple[Path | Literal["-"], Path | None, "ReadOptions"]:
+    """Find the files; what the settings say goes before what the layout of a folder tells."""
     from recsys.data.readers import ReadOptions, locate
 
-    given = {
-        "input_format": settings.input_format,
-        "columns": settings.columns,
-        "user": settings.user_column,
-        "item": settings.item_column,
-        "rating": settings.rating_column,
-        "weight": settings.weight_column,
-        "timestamp": settings.timestamp_column,
-    }
-    said = {key: value for key, value in given.items() if value is not None}
     if str(source) == "-":
-        return "-", items_path, ReadOptions(**said, skip_bad_rows=settings.skip_bad_rows)
+        return "-", items_path, _said(settings, ReadOptions())
     found = locate(source)
-    options = replace(found.options, **said, skip_bad_rows=settings.skip_bad_rows)
-    return found.interactions, items_path or found.items, options
+    return found.interactions, items_path or found.items, _said(settings, found.options)
 
 
-def _read(path: Path | Literal["-"], options: Any) -> Any:
+def _said(settings: IngestSettings, known: "ReadOptions") -> "ReadOptions":
+    return replace(
+        known,
+        input_format=settings.input_format or known.input_format,
+        columns=settings.columns or known.columns,
+        user=settings.user_column or known.user,
+        item=settings.item_column or known.item,
+        rating=settings.rating_column or known.rating,
+        weight=settings.weight_column or known.weight,
+        timestamp=settings.timestamp_column or known.timestamp,
+        skip_bad_rows=settings.skip_bad_rows,
+    )
+
+
+def _read(path: Path | Literal["-"], options: "ReadOptions") -> "tuple[Events, ReadReport]":
     from recsys.data.readers import read_events
 
     with progress_bar() as bar:
@@ -122,7 +133,7 @@ def _read(path: Path | Literal["-"], options: Any) -> Any:
         )
 
 
-def _filters(settings: IngestSettings) -> Any:
+def _filters(settings: IngestSettings) -> "FilterConfig":
     from recsys.data.filters import FilterConfig, parse_time
 
     return FilterConfig(
@@ -135,12 +146,12 @@ def _filters(settings: IngestSettings) -> Any:
     )
 
 
-def _columns(report: Any) -> str:
+def _columns(report: "ReadReport") -> str:
     found = ", ".join(f"{role} = {column}" for role, column in report.columns.items())
-    return f"{report.input_format}; {found}" if found else str(report.input_format)
+    return f"{report.input_format}; {found}" if found else report.input_format
 
 
-def _losses(report: Any, dropped: Any) -> list[tuple[int, str]]:
+def _losses(report: "ReadReport", dropped: "tuple[Dropped, ...]") -> list[tuple[int, str]]:
     losses = [
         (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
         (report.n_duplicates, "earlier rows of a user and item that came again"),
@@ -149,10 +160,12 @@ def _losses(report: Any, dropped: Any) -> list[tuple[int, str]]:
     return [(count, reason) for count, reason in losses if count]
 
 
-def _size(events: Any) -> str:
-    return f"{len(events):,} interactions of {len(events.users):,} users x {len(events.items):,} items"
+def _size(events: "Events") -> str:
+    return (
+        f"{len(events):,} interactions of {len(events.users):,} users x {len(events.items):,} items"
+    )
 
 
-def _missing_titles(events: Any, table: pd.DataFrame) -> int:
+def _missing_titles(events: "Events", table: pd.DataFrame) -> int:
     titled = set(table["item_id"][table["title"] != ""])
     return sum(each not in titled for each in events.items.ids)

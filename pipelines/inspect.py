@@ -12,9 +12,10 @@ from rich.console import RenderableType
 
 from recsys import storage
 from recsys.errors import ArtefactError
-from recsys.pipelines.options import Session, epilog, output_option, stage
-from recsys.pipelines.output import Record, Shape, emit, note, titled_table
-from recsys.pipelines.workspace import Workspace
+
+from .options import Session, epilog, output_option, stage
+from .output import Record, Shape, emit, note, titled_table
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def info(session: Session, output: Path | None) -> None:
     """Show what is in the workspace, how old it is, and which stage is stale."""
     records = [vars(each) for each in stage_states(session.workspace)]
     columns = ("stage", "artefact", "state", "age", "content", "why")
-    emit(records, _rows_shape(f"Workspace {session.workspace.root}", columns), session.format, output)
+    emit(
+        records, _rows_shape(f"Workspace {session.workspace.root}", columns), session.format, output
+    )
 
 
 @click.command(epilog=epilog("recsys config -S training.epochs=20"))
@@ -112,9 +115,12 @@ def _staleness(kind: str, manifests: dict[str, storage.Manifest]) -> str:
     model = manifests.get("model")
     if kind == "index" and model and own.fingerprints["model"] != model.fingerprint:
         return "was built from another model"
-    if kind != "interactions" and data:
-        if own.fingerprints["events"] != data.fingerprints["events"]:
-            return "was made from other interactions than those now in the workspace"
+    if (
+        data
+        and kind != "interactions"
+        and own.fingerprints["events"] != data.fingerprints["events"]
+    ):
+        return "was made from other interactions than those now in the workspace"
     return ""
 
 

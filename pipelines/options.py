@@ -5,13 +5,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from recsys.errors import ConfigError
-from recsys.pipelines.output import FORMATS, Format
-from recsys.pipelines.workspace import Workspace
+
+from .output import FORMATS, Format
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .config import Resolved
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,9 +30,9 @@ class Session:
     format: Format | None
     assignments: tuple[str, ...] = ()
 
-    def settings(self, **flags: Any) -> "Any":
+    def settings(self, **flags: Any) -> "Resolved":
         """Resolve the settings; flags are named section__key."""
-        from recsys.pipelines.config import resolve
+        from .config import resolve
 
         named = {key.replace("__", "."): value for key, value in flags.items()}
         return resolve(self.workspace.settings_file, os.environ, named, self.assignments)
@@ -68,20 +72,19 @@ def stage(command: Command) -> Command:
         metavar="KEY=VALUE",
         help="Set one setting, such as -S training.epochs=20 (repeatable; see `recsys config`).",
     )
-    @click.pass_obj
     @functools.wraps(command)
     def run(
-        session: Session,
         *args: Any,
         workspace: Path | None,
         format_: Format | None,
         assignments: tuple[str, ...],
         **kwargs: Any,
     ) -> Any:
+        before: Session = click.get_current_context().obj
         session = replace(
-            session,
-            workspace=session.workspace if workspace is None else Workspace(workspace),
-            format=format_ or session.format,
+            before,
+            workspace=before.workspace if workspace is None else Workspace(workspace),
+            format=format_ or before.format,
             assignments=assignments,
         )
         return command(session, *args, **kwargs)
@@ -111,6 +114,8 @@ def use_machine(machine: Any) -> str:
     """
     import torch
     from threadpoolctl import threadpool_limits
+
+    import recsys.index.item_index  # noqa: F401 - only libraries that are loaded can be limited
 
     if machine.threads is not None:
         threadpool_limits(machine.threads)

@@ -55,7 +55,9 @@ class Shape:
     single: bool = False
 
 
-def emit(records: Iterable[Record], shape: Shape, chosen: Format | None, output: Path | None) -> None:
+def emit(
+    records: Iterable[Record], shape: Shape, chosen: Format | None, output: Path | None
+) -> None:
     """Write records to stdout, or to `output` in the format that its suffix names.
 
     Raises
@@ -102,7 +104,9 @@ def progress_bar() -> Progress:
 
 def titled_table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     """A table in the one style that all commands share; columns in `right` hold numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+    )
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return table

@@ -3,10 +3,11 @@
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -14,7 +15,8 @@ import pyarrow as pa
 from rich.console import RenderableType
 
 from recsys.errors import ConfigError, DataError, UnknownIdError
-from recsys.pipelines.options import (
+
+from .options import (
     Session,
     epilog,
     output_option,
@@ -22,7 +24,13 @@ from recsys.pipelines.options import (
     threads_option,
     use_machine,
 )
-from recsys.pipelines.output import Record, Shape, emit, note, titled_table
+from .output import Record, Shape, emit, note, titled_table
+
+if TYPE_CHECKING:
+    from recsys.data.ids import IdMap
+    from recsys.recommender import RecommendationList, Recommender
+
+    Answer = Callable[..., list[RecommendationList]]
 
 BLOCK = 1000
 """Users answered at a time, so that a long --users-from streams."""
@@ -30,29 +38,39 @@ BLOCK = 1000
 SHOWN_HISTORY = 10
 
 
-@click.command(epilog=epilog('recsys recommend --user 196 --user 22 -k 5 --format table'))
+@click.command(epilog=epilog("recsys recommend --user 196 --user 22 -k 5 --format table"))
 @click.option("--user", "users", multiple=True, metavar="ID", help="A known user (repeatable).")
 @click.option(
-    "--users-from", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE|-",
+    "--users-from",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE|-",
     help="Known users, one id a line.",
 )
 @click.option("--item", "items", multiple=True, metavar="ID", help="An item liked (repeatable).")
 @click.option("--items", "items_record", metavar="ID,ID,..", help="The same as one CSV record.")
 @click.option(
-    "--history", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+    "--history",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
     help="Histories of any users, in any format that ingest reads.",
 )
 @click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
 @click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
 @click.option(
-    "--allow", type=click.Path(path_type=Path), metavar="FILE",
+    "--allow",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Only these items, one id a line.",
 )
 @click.option(
-    "--deny", type=click.Path(path_type=Path), metavar="FILE",
+    "--deny",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="None of these items, one id a line.",
 )
-@click.option("--skip-unknown", is_flag=True, help="Exit with 0 although --users-from has unknown ids.")
+@click.option(
+    "--skip-unknown", is_flag=True, help="Exit with 0 although --users-from has unknown ids."
+)
 @threads_option
 @output_option
 @stage
@@ -91,21 +109,23 @@ def recommend(
         None if allow is None else ids_in(allow, recommender, "--allow"),
         () if deny is None else ids_in(deny, recommender, "--deny"),
     )
-    options = {"k": k, "exclude_seen": settings.recommend.exclude_seen, "rules": rules}
+    answer = partial(
+        recommender.recommend, k=k, exclude_seen=settings.recommend.exclude_seen, rules=rules
+    )
     unknown: list[str] = []
     if liked:
-        lists: Iterable[Any] = recommender.recommend(items=liked, **options)
+        lists: Iterable[RecommendationList] = answer(items=liked)
     elif history is not None:
-        lists = _for_histories(recommender, history, options)
+        lists = _for_histories(recommender.items, history, answer)
     else:
         recommender.users.positions(users)  # one unknown --user: nothing is printed
         wanted, unknown = _known_users(recommender, users, users_from)
-        lists = _for_users(recommender, wanted, options)
-    if recommender.n_unknown_items:
-        note(
-            f"{recommender.n_unknown_items:,} items of the histories are newer than the model "
-            "and count for nothing until the next `recsys train`"
-        )
+        lists = _for_users(wanted, answer)
+        if recommender.n_unknown_items:
+            note(
+                f"{recommender.n_unknown_items:,} items of the data are not in the model (new, or "
+                "only its held-out users had them): they count for nothing"
+            )
     emit(_records(lists), _shape(recommender), session.format, output)
     if unknown:
         note(f"recsys: {recommender.users.unknown_message(unknown)}")
@@ -142,7 +162,7 @@ def _lines(path: Path) -> list[str]:
     return [line for line in io.StringIO(text, newline=None).read().split("\n") if line.strip()]
 
 
-def ids_in(path: Path, recommender: Any, option: str) -> list[str]:
+def ids_in(path: Path, recommender: "Recommender", option: str) -> list[str]:
     """Read item ids, one a line; those that the model has not met are counted on stderr."""
     ids = _lines(path)
     unknown = int((recommender.items.find(ids) < 0).sum())
@@ -152,7 +172,7 @@ def ids_in(path: Path, recommender: Any, option: str) -> list[str]:
 
 
 def _known_users(
-    recommender: Any, users: tuple[str, ...], users_from: Path | None
+    recommender: "Recommender", users: tuple[str, ...], users_from: Path | None
 ) -> tuple[list[str], list[str]]:
     listed = [] if users_from is None else _lines(users_from)
     found = recommender.users.find(listed)
@@ -161,12 +181,12 @@ def _known_users(
     return [*users, *known], unknown
 
 
-def _for_users(recommender: Any, users: list[str], options: dict[str, Any]) -> Iterator[Any]:
+def _for_users(users: list[str], answer: "Answer") -> "Iterator[RecommendationList]":
     for start in range(0, len(users), BLOCK):
-        yield from recommender.recommend(users[start : start + BLOCK], **options)
+        yield from answer(users[start : start + BLOCK])
 
 
-def _for_histories(recommender: Any, path: Path, options: dict[str, Any]) -> Iterator[Any]:
+def _for_histories(items: "IdMap", path: Path, answer: "Answer") -> "Iterator[RecommendationList]":
     from recsys.data.readers import ReadOptions, locate, read_events
 
     if str(path) == "-":
@@ -176,16 +196,16 @@ def _for_histories(recommender: Any, path: Path, options: dict[str, Any]) -> Ite
         events, report = read_events(source.interactions, source.options)
     for warning in report.warnings:
         note(f"warning: {warning}")
-    interactions = events.interactions()
-    unknown = int((recommender.items.find(interactions.items.ids) < 0).sum())
+    histories = events.interactions()
+    unknown = int((items.find(histories.items.ids) < 0).sum())
     if unknown:
-        note(f"{path}: {unknown:,} of {interactions.n_items:,} items are not in the model")
-    for start in range(0, interactions.n_users, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, interactions.n_users))
-        yield from recommender.recommend(histories=interactions.select_users(rows), **options)
+        note(f"{path}: {unknown:,} of {histories.n_items:,} items are not in the model")
+    for start in range(0, histories.n_users, BLOCK):
+        rows = np.arange(start, min(start + BLOCK, histories.n_users))
+        yield from answer(histories=histories.select_users(rows))
 
 
-def _records(lists: Iterable[Any]) -> Iterator[Record]:
+def _records(lists: "Iterable[RecommendationList]") -> Iterator[Record]:
     """Shape each list as DESIGN.md fixes it; say on stderr what is unusual about it."""
     for each in lists:
         name = "the list of items" if each.user is None else f"user {each.user}"
@@ -205,7 +225,7 @@ def _records(lists: Iterable[Any]) -> Iterator[Record]:
         yield record
 
 
-def _shape(recommender: Any) -> Shape:
+def _shape(recommender: "Recommender") -> Shape:
     return Shape(
         columns=[
             ("user", pa.string()),
@@ -220,20 +240,21 @@ def _shape(recommender: Any) -> Shape:
     )
 
 
-def _tables(record: Record, recommender: Any) -> Iterator[RenderableType]:
+def _tables(record: Record, recommender: "Recommender") -> Iterator[RenderableType]:
     user = record["user"]
     if user is not None and user in recommender.users:
         yield _history_table(user, recommender)
     whom = "these items" if user is None else f"user {user}"
-    table = titled_table(f"Recommended for {whom}", "rank", "item", "title", "score",
-                         right=("rank", "score"))
+    table = titled_table(
+        f"Recommended for {whom}", "rank", "item", "title", "score", right=("rank", "score")
+    )
     for one in record["items"]:
         table.add_row(str(one["rank"]), one["item"], one.get("title", ""), f"{one['score']:.3f}")
     yield table
     yield ""
 
 
-def _history_table(user: str, recommender: Any) -> RenderableType:
+def _history_table(user: str, recommender: "Recommender") -> RenderableType:
     """What the user liked: the highest values first, then the latest."""
     store = recommender.store
     (position,) = store.interactions.users.positions([user])

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from recsys.errors import ConfigError
-from recsys.pipelines.config import Resolved, Settings, flatten, from_flat
-from recsys.pipelines.options import as_json
-from recsys.pipelines.workspace import Workspace
 from recsys.storage import write_atomically
+
+from .config import Resolved, Settings, flatten, from_flat
+from .options import as_json
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,7 @@ def start_run(workspace: Workspace, settings: Settings, test_path: Path | None) 
     return Run(folder, settings, test_path)
 
 
-def resumable_run(
-    workspace: Workspace, resolved: Resolved, test_path: Path | None
-) -> Run | None:
+def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | None) -> Run | None:
     """Find the training that was interrupted; it goes on with its own settings.
 
     Raises

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from recsys.pipelines.options import (
+from .options import (
     Session,
     device_option,
     epilog,
@@ -13,8 +13,8 @@ from recsys.pipelines.options import (
     threads_option,
     use_machine,
 )
-from recsys.pipelines.output import note, progress_bar
-from recsys.pipelines.recommend import ids_in
+from .output import note, progress_bar
+from .recommend import ids_in
 
 
 @click.command(epilog=epilog("recsys score --output tonight -k 100"))
@@ -29,11 +29,15 @@ from recsys.pipelines.recommend import ids_in
 @click.option("--block-size", type=int, metavar="N", help="Users of one file  [4096]")
 @click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
 @click.option(
-    "--allow", type=click.Path(path_type=Path), metavar="FILE",
+    "--allow",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Only these items, one id a line.",
 )
 @click.option(
-    "--deny", type=click.Path(path_type=Path), metavar="FILE",
+    "--deny",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="None of these items, one id a line.",
 )
 @threads_option
@@ -82,8 +86,10 @@ def score(
             recommender, output, job, lambda done, total: bar.update(task, completed=done)
         )
     seconds = time.perf_counter() - started
-    note(f"{report.n_rows:,} rows for {report.n_users:,} users in {report.n_blocks:,} files, "
-         f"{seconds:.1f} s: {output}")
+    note(
+        f"{report.n_rows:,} rows for {report.n_users:,} users in {report.n_blocks:,} files, "
+        f"{seconds:.1f} s: {output}"
+    )
     if report.n_blocks_reused:
         note(f"  {report.n_blocks_reused:,} files were there already")
     if report.n_popular:

@@ -10,7 +10,8 @@ import pyarrow as pa
 from rich.console import RenderableType
 
 from recsys.errors import ConfigError
-from recsys.pipelines.options import (
+
+from .options import (
     Session,
     epilog,
     output_option,
@@ -18,7 +19,7 @@ from recsys.pipelines.options import (
     threads_option,
     use_machine,
 )
-from recsys.pipelines.output import Record, Shape, emit, titled_table
+from .output import Record, Shape, emit, titled_table
 
 
 @click.command(epilog=epilog("recsys similar --item 50 -k 5"))

@@ -3,14 +3,15 @@
 import datetime
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recsys.errors import ConfigError
-from recsys.pipelines.options import (
+
+from .options import (
     Session,
     device_option,
     epilog,
@@ -18,8 +19,15 @@ from recsys.pipelines.options import (
     threads_option,
     use_machine,
 )
-from recsys.pipelines.output import note, progress_bar
-from recsys.pipelines.runs import Run, resumable_run, start_run
+from .output import note, progress_bar
+from .runs import Run, resumable_run, start_run
+
+if TYPE_CHECKING:
+    from recsys.data.artefact import InteractionStore
+    from recsys.data.splits import Split
+    from recsys.ranking import Scorer
+    from recsys.vae.config import VAEConfig
+    from recsys.vae.training import EpochReport
 
 
 @click.command(epilog=epilog("recsys train --split strong --test-size 1000 --epochs 60"))
@@ -95,17 +103,15 @@ def _train(session: Session, run: Run) -> None:
     run.claim(data=store.fingerprint, split=split.fingerprint)
     vae_config = _decide_values(settings.vae, store.value_kind)
     validator = _validator(split, vae_config.predicts_ratings)
-    popularity = None if validator is None else validator.measure(_popularity(split))
+    popularity = None if validator is None else validator.measure(_popularity(split, vae_config))
     note(f"training on {split.train.n_users:,} users x {split.train.n_items:,} items, {device}")
     with progress_bar() as bar:
         task = bar.add_task("training", total=settings.training.epochs)
 
-        def on_epoch(report: Any) -> None:
+        def on_epoch(report: "EpochReport") -> None:
             run.log(asdict(report) | {"popularity": popularity})
             bar.update(task, completed=report.epoch)
-            bar.console.print(
-                _line(report, validator, popularity), highlight=False, soft_wrap=True
-            )
+            bar.console.print(_line(report, validator, popularity), highlight=False, soft_wrap=True)
 
         vae = train_vae(
             split.train,
@@ -133,14 +139,15 @@ def _train(session: Session, run: Run) -> None:
     note(f"kept epoch {metrics['best_epoch']} in {session.workspace.model}; next: recsys index")
 
 
+@dataclass(frozen=True)
 class _Validator:
     """What chooses the best epoch, and what it is called."""
 
-    def __init__(self, name: str, measure: Callable[[Any], float]) -> None:
-        self.name, self.measure = name, measure
+    name: str
+    measure: "Callable[[Scorer], float]"
 
 
-def _validator(split: Any, predicts_ratings: bool) -> _Validator | None:
+def _validator(split: "Split", predicts_ratings: bool) -> _Validator | None:
     from recsys.evaluation.protocols import ndcg_validator, rmse_validator
 
     if split.validation is None:
@@ -150,13 +157,15 @@ def _validator(split: Any, predicts_ratings: bool) -> _Validator | None:
     return _Validator("ndcg@100", ndcg_validator(split.validation))
 
 
-def _popularity(split: Any) -> Callable[[Any], Any]:
-    from recsys.baselines import Popularity
+def _popularity(split: "Split", vae_config: "VAEConfig") -> "Scorer":
+    """The floor: how often each item is met, or its mean rating where ratings are predicted."""
+    from recsys.baselines import ItemMeans, Popularity
 
-    return Popularity.fit(split.train).score
+    floor = ItemMeans if vae_config.predicts_ratings else Popularity
+    return floor.fit(split.train).score
 
 
-def _split(store: Any, run: Run) -> Any:
+def _split(store: "InteractionStore", run: Run) -> "Split":
     from recsys.data.readers import locate, read_events
     from recsys.data.splits import split_events
 
@@ -175,7 +184,7 @@ def _split(store: Any, run: Run) -> Any:
     return split
 
 
-def _decide_values(config: Any, value_kind: str) -> Any:
+def _decide_values(config: "VAEConfig", value_kind: str) -> "VAEConfig":
     """Weighted where the gaussian likelihood meets ratings or weights, else binary."""
     if config.values == "weighted" and value_kind == "none":
         raise ConfigError(
@@ -188,7 +197,7 @@ def _decide_values(config: Any, value_kind: str) -> Any:
     return replace(config, values="weighted" if weighted else "binary")
 
 
-def _line(report: Any, validator: _Validator | None, popularity: float | None) -> str:
+def _line(report: "EpochReport", validator: _Validator | None, popularity: float | None) -> str:
     parts = [
         f"epoch {report.epoch}/{report.n_epochs}",
         f"loss {report.loss:.2f} = {report.reconstruction:.2f} + {report.kl:.2f} nats/user",

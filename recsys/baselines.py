@@ -1,4 +1,4 @@
-"""The floors of every report: popularity, and EASE, the closed-form linear autoencoder."""
+"""The floors of every report: popularity, item means, and EASE, the closed-form autoencoder."""
 
 import json
 from collections.abc import Sequence
@@ -47,6 +47,30 @@ class Popularity:
     def rank(self, histories: csr_array, k: int) -> Ranking:
         """Rank the k most popular items outside each history."""
         return rank_unseen(self.score, histories, k)
+
+
+@dataclass(frozen=True, eq=False)
+class ItemMeans:
+    """Everybody rates an item as the training users did on average: the floor of RMSE and MAE.
+
+    Parameters
+    ----------
+    means : float32, shape (n_items,)
+        In units of the rating; 0 where nobody rated.
+    """
+
+    means: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, train: Interactions) -> "ItemMeans":
+        """Average the observed values of each item."""
+        matrix = train.matrix
+        sums = np.bincount(matrix.indices, weights=matrix.data, minlength=train.n_items)
+        return cls((sums / np.maximum(train.item_counts(), 1)).astype(np.float32))
+
+    def score(self, histories: csr_array) -> NDArray[np.float32]:
+        """Score every item by its mean; float32, shape (n_users, n_items)."""
+        return np.tile(self.means, (histories.shape[0], 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,16 @@
 """Everybody's top k, block by block: bounded memory, resumable, one file a block.
 
-    OUTPUT/
-      job.json             what is being computed; another job's folder is refused
-      part-00000.parquet   user, item, rank, score; one row a recommendation
-      ...
-      manifest.json        written last: the job, the number of users and rows, the files
+OUTPUT/
+  job.json             what is being computed; another job's folder is refused
+  part-00000.parquet   user, item, rank, score; one row a recommendation
+  ...
+  manifest.json        written last: the job, the number of users and rows, the files
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class ScoreJob:
 
     k: int = 100
     exclude_seen: bool = True
-    rules: ItemRules = ItemRules()
+    rules: ItemRules = field(default_factory=ItemRules)
     block_size: int = 4096
 
     def __post_init__(self) -> None:
@@ -137,7 +137,8 @@ def _finish_block(
     table = table.replace_schema_metadata({"recsys": json.dumps(tally)})
     aside = output / f".{path.name}.partial"
     # The scores are noise to a compressor; the rest is dictionary-coded.
-    pq.write_table(table, aside, compression="none", use_dictionary=["user", "item", "rank"])
+    coded = ["user", "item", "rank"]
+    pq.write_table(table, aside, compression="none", use_dictionary=coded)  # type: ignore[arg-type]
     aside.rename(path)
     return _Block(path.name, False, table.num_rows, **tally)
 
@@ -162,8 +163,8 @@ def _table(ranking: Ranking, users: NDArray[np.object_], items: IdMap) -> pa.Tab
         {
             "user": pa.DictionaryArray.from_arrays(rows, pa.array(users, pa.string())),
             "item": pa.DictionaryArray.from_arrays(positions, pa.array(items.ids, pa.string())),
-            "rank": ranks,
-            "score": ranking.scores.ravel()[found],
+            "rank": pa.array(ranks),
+            "score": pa.array(ranking.scores.ravel()[found]),
         }
     )
 
@@ -196,7 +197,7 @@ def _claim(output: Path, description: dict[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     job_file = output / JOB
     if job_file.exists():
-        found = json.loads(job_file.read_bytes())
+        found = _read_job(job_file)
         differing = sorted(key for key in description if found.get(key) != description[key])
         if differing:
             raise ConfigError(
@@ -207,6 +208,15 @@ def _claim(output: Path, description: dict[str, Any]) -> None:
         raise ConfigError(f"{output} is not empty and not a score job's; give a new --output")
     else:
         write_atomically(job_file, json.dumps(description, indent=2).encode())
+
+
+def _read_job(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is not a score job's; give a new --output folder, or delete that one"
+        ) from error
 
 
 def _foreign(output: Path) -> Iterator[Path]:

@@ -1,14 +1,14 @@
 """Every deliberate error, as a tree: a user's mistake or a broken artefact, never a bug of ours.
 
-    RecsysError              exit code 1
-    +-- ConfigError          2   an option, a setting or a combination of them
-    |   +-- MissingExtraError    an optional package is not installed
-    +-- DataError            3   the input data
-    +-- UnknownIdError       4   an id that the data or the model has not met
-    +-- ArtefactError        1   a saved model, index or data set is missing, damaged or mismatched
-    +-- TrainingError        1   training cannot go on (collapse, NaN)
-    +-- FetchError           1   no source of a public data set could be used
-    +-- WorkspaceBusyError   1   another process is writing to the workspace
+RecsysError              exit code 1
++-- ConfigError          2   an option, a setting or a combination of them
+|   +-- MissingExtraError    an optional package is not installed
++-- DataError            3   the input data
++-- UnknownIdError       4   an id that the data or the model has not met
++-- ArtefactError        1   a saved model, index or data set is missing, damaged or mismatched
++-- TrainingError        1   training cannot go on (collapse, NaN)
++-- FetchError           1   no source of a public data set could be used
++-- WorkspaceBusyError   1   another process is writing to the workspace
 """
 
 

@@ -1,6 +1,6 @@
 """Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,8 +72,8 @@ class ItemRules:
         None of these item ids.
     """
 
-    allow: Iterable[str] | None = None
-    deny: Iterable[str] = ()
+    allow: Collection[str] | None = None
+    deny: Collection[str] = ()
 
     def mask(self, items: IdMap) -> NDArray[np.bool_] | None:
         """Items that may be given; bool, shape (n_items,), or None when all may."""

@@ -182,7 +182,7 @@ def read_manifest(folder: Path) -> Manifest:
         checksum = content.pop("checksum")
         files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
         manifest = Manifest(**content, files=files)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ArtefactError(f"{folder} is not an artefact: it has no {MANIFEST}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path} is damaged ({error}); make the artefact again") from error

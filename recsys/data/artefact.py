@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys import storage
-from recsys.data.ids import IdMap
+from recsys.data.id_store import load_ids, save_ids
 from recsys.data.interactions import Events, Interactions, ValueKind
 from recsys.errors import ArtefactError
 
@@ -126,8 +126,8 @@ def save_interactions(
         _save_array(folder, "row_order", order.astype(np.int32))
         if events.timestamps is not None:
             _save_array(folder, "timestamps", events.timestamps[order])
-        _save_ids(folder, "users", events.users)
-        _save_ids(folder, "items", events.items)
+        save_ids(events.users, folder / "users.parquet")
+        save_ids(events.items, folder / "items.parquet")
         if item_table is None:
             item_table = pd.DataFrame({"item_id": [], "title": []}, dtype=str)
         table = pa.Table.from_pandas(item_table, preserve_index=False)
@@ -143,15 +143,17 @@ def open_interactions(path: Path) -> InteractionStore:
         Missing, damaged or newer than this library.
     """
     artefact = storage.open_artefact(path, KIND, FORMAT_VERSION, made_by=MADE_BY)
-    users, items = _load_ids(artefact, "users", "user"), _load_ids(artefact, "items", "item")
+    users = load_ids(artefact.file("users.parquet"), "user", MADE_BY)
+    items = load_ids(artefact.file("items.parquet"), "item", MADE_BY)
     arrays = [_load_array(artefact.file(f"{name}.npy")) for name in ("values", "indices", "indptr")]
     try:
         matrix = csr_array(tuple(arrays), shape=(len(users), len(items)))
-    except ValueError as error:
+        item_table = pq.read_table(artefact.file("item_table.parquet")).to_pandas()
+    except ValueError as error:  # pyarrow's is one too
         raise ArtefactError(f"{path} is not whole ({error}); run `{MADE_BY}`") from error
     return InteractionStore(
         interactions=Interactions(users, items, matrix),
-        item_table=pq.read_table(artefact.file("item_table.parquet")).to_pandas(),
+        item_table=item_table,
         value_kind=artefact.manifest.config["value_kind"],
         artefact=artefact,
     )
@@ -164,14 +166,5 @@ def _save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
 def _load_array(path: Path) -> NDArray[Any]:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise ArtefactError(f"{path} is not an array of numbers; run `{MADE_BY}`") from error
-
-
-def _save_ids(folder: Path, name: str, ids: IdMap) -> None:
-    pq.write_table(pa.table({"id": pa.array(ids.ids, pa.string())}), folder / f"{name}.parquet")
-
-
-def _load_ids(artefact: storage.Artefact, name: str, noun: str) -> IdMap:
-    table = pq.read_table(artefact.file(f"{name}.parquet"))
-    return IdMap.in_order(table["id"].to_pylist(), noun)

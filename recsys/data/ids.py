@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from recsys.errors import UnknownIdError
 
-_CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+# Python refuses to read numbers of more than 4,300 digits: what is longer is a name.
+_CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,999}")
 
 
 def sorted_ids(ids: Iterable[str]) -> list[str]:
@@ -78,7 +79,8 @@ class IdMap:
 
     def find(self, ids: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
         """Give the positions of `ids`, -1 where an id is unknown; int64, shape (len(ids),)."""
-        return self._index.get_indexer(_object_array(ids)).astype(np.int64)  # type: ignore[no-any-return]
+        wanted = pd.Index(_object_array(ids), dtype=object)
+        return self._index.get_indexer(wanted).astype(np.int64)
 
     def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Give the positions of `ids`; int64, shape (len(ids),).

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +135,7 @@ class Events:
         digest = hashlib.sha256()
         digest.update(self.users.fingerprint.encode())
         digest.update(self.items.fingerprint.encode())
-        arrays = [self.user_positions, self.item_positions, self.values]
+        arrays: list[NDArray[Any]] = [self.user_positions, self.item_positions, self.values]
         if self.timestamps is not None:
             arrays.append(self.timestamps)
         for array in arrays:

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys import storage
+from recsys.data.id_store import load_ids, save_ids
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError
 from recsys.index.item_index import ItemIndex, unit_vectors
@@ -44,9 +43,7 @@ class ServingIndex:
     model_fingerprint: str
 
     @classmethod
-    def of_items(
-        cls, item_vectors: NDArray[np.float32], model_fingerprint: str
-    ) -> "ServingIndex":
+    def of_items(cls, item_vectors: NDArray[np.float32], model_fingerprint: str) -> "ServingIndex":
         """Index the items; nobody is among the users yet.
 
         Parameters
@@ -64,9 +61,7 @@ class ServingIndex:
             model_fingerprint=model_fingerprint,
         )
 
-    def with_users(
-        self, users: IdMap, directions: Iterable[NDArray[np.float32]]
-    ) -> "ServingIndex":
+    def with_users(self, users: IdMap, directions: Iterable[NDArray[np.float32]]) -> "ServingIndex":
         """Add the users' unit latent codes, block by block in the order of `users`."""
         nobody = np.empty((0, self.user_directions.dim), dtype=np.float32)
         index = ItemIndex.of(nobody)
@@ -93,8 +88,7 @@ class ServingIndex:
             self.items.save(folder / "items.faiss")
             self.item_directions.save(folder / "item_directions.faiss")
             self.user_directions.save(folder / "user_directions.faiss")
-            table = pa.table({"id": pa.array(self.users.ids, pa.string())})
-            pq.write_table(table, folder / "users.parquet")
+            save_ids(self.users, folder / "users.parquet")
 
 
 def open_index(path: Path, *, expected_model: storage.Artefact) -> ServingIndex:
@@ -113,11 +107,10 @@ def open_index(path: Path, *, expected_model: storage.Artefact) -> ServingIndex:
             f"{path} was built from model {built_from[:12]}, but {expected_model.path} is "
             f"model {present[:12]}; run `{MADE_BY}`"
         )
-    table = pq.read_table(artefact.file("users.parquet"))
     return ServingIndex(
         items=ItemIndex.load(artefact.file("items.faiss")),
         item_directions=ItemIndex.load(artefact.file("item_directions.faiss")),
         user_directions=ItemIndex.load(artefact.file("user_directions.faiss")),
-        users=IdMap.in_order(table["id"].to_pylist(), "user"),
+        users=load_ids(artefact.file("users.parquet"), "user", MADE_BY),
         model_fingerprint=present,
     )

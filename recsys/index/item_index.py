@@ -80,7 +80,7 @@ class ItemIndex:
     def vectors(self) -> NDArray[np.float32]:
         """The indexed vectors, read in place; float32, shape (n, dim)."""
         flat = faiss.rev_swig_ptr(self.faiss_index.get_xb(), len(self) * self.dim)
-        return flat.reshape(len(self), self.dim)  # type: ignore[no-any-return]
+        return np.asarray(flat).reshape(len(self), self.dim)
 
     def search(
         self,
@@ -125,7 +125,7 @@ class ItemIndex:
         n_permitted = int(permitted.sum())
         bitmap = np.packbits(permitted, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap))
-        parameters = faiss.SearchParameters(sel=selector)
+        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         # faiss returns ties in no order: ask for more until the last one is strictly below the
         # k-th, and sort by position ourselves.
         depth = min(k + 1, n_permitted)
@@ -145,7 +145,7 @@ class ItemIndex:
         excluded: csr_array | None,
         allowed: NDArray[np.bool_] | None,
     ) -> Ranking:
-        """Brute force in blocks: per-query exclusions cost nothing there, and one product is BLAS."""
+        """Brute force in blocks: per-query exclusions cost nothing there, and a product is BLAS."""
         n_rows = max(1, BLOCK_SCORES // max(1, len(self)))
         positions = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k), dtype=np.float32)
@@ -165,12 +165,10 @@ class ItemIndex:
 def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Divide each row by its length, so that an inner product is a cosine; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
-def _sorted_and_cut(
-    positions: NDArray[np.int64], scores: NDArray[np.float32], k: int
-) -> Ranking:
+def _sorted_and_cut(positions: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranking:
     order = np.lexsort((positions, -scores))[:k]
     row = np.full((1, k), -1, dtype=np.int64)
     best = np.full((1, k), -np.inf, dtype=np.float32)

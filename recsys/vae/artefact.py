@@ -5,14 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from recsys import storage
-from recsys.data.ids import IdMap
+from recsys.data.id_store import load_ids, save_ids
 from recsys.data.split_store import load_split, save_split
 from recsys.data.splits import Split
 from recsys.errors import ArtefactError
@@ -54,7 +52,7 @@ def save_model(
     ) as folder:
         # Through bytes, so that a full disk is an OSError and not a library's own error.
         (folder / "weights.safetensors").write_bytes(save(_tensors(vae)))
-        pq.write_table(pa.table({"item": vae.items.ids}), folder / "items.parquet")
+        save_ids(vae.items, folder / "items.parquet")
         save_split(split, folder)
 
 
@@ -71,8 +69,7 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
     ArtefactError
         The files do not fit together.
     """
-    table = pq.read_table(artefact.file("items.parquet"))
-    items = IdMap.in_order(table["item"].to_pylist(), "item")
+    items = load_ids(artefact.file("items.parquet"), "item", MADE_BY)
     try:
         config = VAEConfig(**artefact.manifest.config["vae"])
         tensors = load_file(artefact.file("weights.safetensors"), device=device)
@@ -82,7 +79,8 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         module = VAEModule(len(items), config).to(device)
         module.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        raise ArtefactError(f"{artefact.path} is not whole ({error}); run `{MADE_BY}`") from error
+        reason = str(error).splitlines()[0]
+        raise ArtefactError(f"{artefact.path} is not whole ({reason}); run `{MADE_BY}`") from error
     return VAE(
         config=config,
         items=items,
@@ -101,8 +99,7 @@ def load_model_split(artefact: storage.Artefact) -> Split:
 
 def _tensors(vae: VAE) -> dict[str, torch.Tensor]:
     weights = {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in vae.module.state_dict().items()
+        name: tensor.detach().cpu().contiguous() for name, tensor in vae.module.state_dict().items()
     }
     return weights | {
         "item_means": torch.from_numpy(vae.item_means),

@@ -60,6 +60,8 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
             for key in file.keys():  # noqa: SIM118 - not a dict
                 group, name = key.split("/", 1)
                 groups[group][name] = file.get_tensor(key)
+        epoch, best_epoch = int(state["epoch"]), int(state["best_epoch"])
+        best_validation = state["best_validation"]
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ArtefactError(f"the checkpoint {path} is damaged; train without --resume") from error
     moments: dict[int, dict[str, Tensor]] = {}
@@ -68,9 +70,9 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         # Adam keeps its step counters on the host unless it is fused.
         moments.setdefault(int(number), {})[name] = tensor
     return Checkpoint(
-        epoch=state["epoch"],
-        best_epoch=state["best_epoch"],
-        best_validation=state["best_validation"],
+        epoch=epoch,
+        best_epoch=best_epoch,
+        best_validation=best_validation,
         weights=groups["weights"],
         best_weights=groups["best"],
         moments=moments,

@@ -1,5 +1,6 @@
-"""What a VAE is and how it is trained, as two frozen records (no torch here: settings load fast)."""
+"""What a VAE is and how it is trained, as two frozen records (without torch: they load fast)."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -126,8 +127,8 @@ def _in_range(
     above: float | None = None,
     below: float | None = None,
 ) -> None:
-    good = value == value  # NaN fails
-    expected = []
+    good = math.isfinite(value)
+    expected = [] if good else ["a finite number"]
     if at_least is not None:
         good &= value >= at_least
         expected.append(f"at least {at_least}")

@@ -34,9 +34,7 @@ class Batch:
     lengths: Tensor
 
     @classmethod
-    def of(
-        cls, histories: csr_array, rows: NDArray[np.int64], device: torch.device
-    ) -> "Batch":
+    def of(cls, histories: csr_array, rows: NDArray[np.int64], device: torch.device) -> "Batch":
         """Gather `rows` of a CSR matrix of float32, shape (n_users, n_items)."""
         starts = histories.indptr[rows].astype(np.int64)
         lengths = histories.indptr[rows + 1].astype(np.int64) - starts

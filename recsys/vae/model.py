@@ -105,9 +105,7 @@ class VAE:
         """
         return self.user_vectors(histories) @ self.item_vectors().T
 
-    def _encode_batch(
-        self, histories: csr_array, rows: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    def _encode_batch(self, histories: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         device = self.module.decoder.weight.device
         block = model_input(histories[rows[0] : rows[-1] + 1], self.config, self.item_means)
         with torch.inference_mode():
@@ -115,9 +113,7 @@ class VAE:
         return mean.cpu().numpy()  # type: ignore[no-any-return]
 
 
-def model_input(
-    matrix: csr_array, config: VAEConfig, item_means: NDArray[np.float32]
-) -> csr_array:
+def model_input(matrix: csr_array, config: VAEConfig, item_means: NDArray[np.float32]) -> csr_array:
     """Turn the data's values into x: ones, or the values less their item's mean."""
     if config.values == "weighted":
         values = matrix.data - item_means[matrix.indices]

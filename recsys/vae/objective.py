@@ -22,9 +22,7 @@ class MultinomialNLL(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch
-    ) -> Tensor:
+    def forward(ctx: Any, latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
         """Sum over the batch; scalar, nats."""
         logits = torch.addmm(bias, latents, weight.t())
         log_normaliser = torch.logsumexp(logits, dim=1)
@@ -49,13 +47,13 @@ class MultinomialNLL(torch.autograd.Function):
 
 def multinomial_nll(latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
     """Minus log-likelihood of the batch under softmax(W z + b); scalar, nats, summed over users."""
-    return MultinomialNLL.apply(latents, weight, bias, batch)  # type: ignore[no-any-return]
+    return MultinomialNLL.apply(latents, weight, bias, batch)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def gaussian_nll(
     latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch, *, scale: float, observed: bool
 ) -> Tensor:
-    """scale * ||x - f(z)||^2, summed over users; over all entries or only the observed ones."""
+    """`scale` * ||x - f(z)||^2, summed over users; over all entries or only the observed ones."""
     prediction = torch.addmm(bias, latents, weight.t())
     at_clicks = prediction[batch.users, batch.items]
     squares = (batch.values - at_clicks).square().sum()

@@ -94,11 +94,13 @@ def train(
         run.restore(load_checkpoint(checkpoint, run.device))
     while run.epoch < training.epochs and not run.out_of_patience():
         report = run.run_epoch(validate)
-        if checkpoint is not None:
+        collapsed = _has_collapsed(report, config)
+        if checkpoint is not None and not collapsed:
             save_checkpoint(checkpoint, run.snapshot())
         if on_epoch is not None:
             on_epoch(report)
-        _check_health(report, config)
+        if collapsed:
+            raise TrainingError(_collapse_message(report, config))
     return run.best_model()
 
 
@@ -138,6 +140,7 @@ class _Run:
         started = time.perf_counter()
         tally = self._train_epoch()
         self.epoch += 1
+        self._check_finite(tally)
         users_per_second = self.interactions.n_users / (time.perf_counter() - started)
         validation = self._validate(validate)
         self.epochs_timed += 1
@@ -158,6 +161,18 @@ class _Run:
             seconds_left=self.seconds / self.epochs_timed * (self.training.epochs - self.epoch),
         )
 
+    def _check_finite(self, tally: "_Tally") -> None:
+        """Stop before broken weights are validated or written to the checkpoint."""
+        loss = tally.reconstruction + tally.kl
+        weights_are_finite = all(each.isfinite().all() for each in self.module.parameters())
+        if not (math.isfinite(loss) and weights_are_finite):
+            broken = "the weights are" if math.isfinite(loss) else f"the loss ({loss}) is"
+            raise TrainingError(
+                f"{broken} no longer finite after epoch {self.epoch}: lower "
+                f"training.learning_rate (now {self.training.learning_rate:g}) to a third, say, "
+                "and train again"
+            )
+
     def _train_epoch(self) -> "_Tally":
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
         order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
@@ -174,14 +189,10 @@ class _Run:
         self.module.eval()
         return tally
 
-    def _step(
-        self, batch: Batch, step: int, generator: torch.Generator, tally: "_Tally"
-    ) -> None:
+    def _step(self, batch: Batch, step: int, generator: torch.Generator, tally: "_Tally") -> None:
         progress = self.epoch + step / self.steps_per_epoch
         for group in self.optimiser.param_groups:
-            group["lr"] = cosine_rate(
-                self.training.learning_rate, progress / self.training.epochs
-            )
+            group["lr"] = cosine_rate(self.training.learning_rate, progress / self.training.epochs)
         mean, log_variance = self.module.encoder(batch, generator)
         latents = mean
         if not self.config.autoencoder:
@@ -360,19 +371,17 @@ def _check_data(interactions: Interactions, config: VAEConfig) -> None:
         )
 
 
-def _check_health(report: EpochReport, config: VAEConfig) -> None:
-    if not math.isfinite(report.loss):
-        raise TrainingError(
-            f"the loss is {report.loss} after epoch {report.epoch}: lower "
-            "training.learning_rate (to a third, say) and train again"
-        )
+def _has_collapsed(report: EpochReport, config: VAEConfig) -> bool:
     late = report.epoch >= COLLAPSE_AFTER + config.anneal_epochs
-    if late and report.active_units == 0 and not config.autoencoder:
-        raise TrainingError(
-            f"the latent space has collapsed: no unit of {config.latent_dim} is active after epoch "
-            f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
-            "vae.anneal_epochs"
-        )
+    return late and report.active_units == 0 and not config.autoencoder
+
+
+def _collapse_message(report: EpochReport, config: VAEConfig) -> str:
+    return (
+        f"the latent space has collapsed: no unit of {config.latent_dim} is active after epoch "
+        f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
+        "vae.anneal_epochs"
+    )
 
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
