@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from machine import describe_run
@@ -209,12 +210,14 @@ def compare_with_recommend(
     recommender: Recommender, output: Path, k: int, n_compared: int
 ) -> dict[str, Any]:
     """Compare the written lists of some users with what `recommend` gives them one at a time."""
-    written = pq.read_table(output).to_pandas()
-    written = written.astype({"user": str, "item": str}).groupby("user")
+    parts = sorted(output.glob("part-*.parquet"))
+    table = pa.concat_tables([pq.read_table(each) for each in parts], promote_options="default")
+    frame = table.unify_dictionaries().to_pandas()
+    written = dict(iter(frame.astype({"user": str, "item": str}).groupby("user")))
     some = np.random.default_rng(1).permutation(recommender.users.ids)[:n_compared]
     n_swapped, worst, wrong = 0, 0.0, []
     for user in map(str, some):
-        rows = written.get_group(user).sort_values("rank")
+        rows = written[user].sort_values("rank")
         (asked,) = recommender.recommend([user], k=k)
         items = np.array([each.item for each in asked.items], dtype=object)
         scores = np.array([each.score for each in asked.items])

@@ -95,7 +95,7 @@ def evaluate(
     parts = load_model_split(model)
     on, holdout = _holdout(parts, on)
     vae = load_model(model, device)
-    rankers = {"vae": ModelRanker(vae, ItemIndex.of(vae.item_vectors())).rank}
+    rankers: dict[str, Ranker] = {"vae": ModelRanker(vae, ItemIndex.of(vae.item_vectors())).rank}
     rankers |= _baselines(session, parts, settings.evaluate.ease)
     rating_scorers: dict[str, Scorer] = {}
     if vae.config.predicts_ratings:

@@ -65,7 +65,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The figures that are kept with the model."""
         last = self.epochs()[-1]
-        return {key: last[key] for key in ("best_epoch", "best_validation", "popularity")}
+        return {key: last[key] for key in ("best_epoch", "best_validation", "floor")}
 
     def split_description(self) -> dict[str, Any]:
         """How the split was made, for `recsys info` and `recsys evaluate --split`."""

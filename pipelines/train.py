@@ -103,15 +103,15 @@ def _train(session: Session, run: Run) -> None:
     run.claim(data=store.fingerprint, split=split.fingerprint)
     vae_config = _decide_values(settings.vae, store.value_kind)
     validator = _validator(split, vae_config.predicts_ratings)
-    popularity = None if validator is None else validator.measure(_popularity(split, vae_config))
+    floor = None if validator is None else validator.measure(_floor(split, vae_config))
     note(f"training on {split.train.n_users:,} users x {split.train.n_items:,} items, {device}")
     with progress_bar() as bar:
         task = bar.add_task("training", total=settings.training.epochs)
 
         def on_epoch(report: "EpochReport") -> None:
-            run.log(asdict(report) | {"popularity": popularity})
+            run.log(asdict(report) | {"floor": floor})
             bar.update(task, completed=report.epoch)
-            bar.console.print(_line(report, validator, popularity), highlight=False, soft_wrap=True)
+            bar.console.print(_line(report, validator, floor), highlight=False, soft_wrap=True)
 
         vae = train_vae(
             split.train,
@@ -141,9 +141,10 @@ def _train(session: Session, run: Run) -> None:
 
 @dataclass(frozen=True)
 class _Validator:
-    """What chooses the best epoch, and what it is called."""
+    """What chooses the best epoch, what it is called, and what it is held against."""
 
     name: str
+    floor: str
     measure: "Callable[[Scorer], float]"
 
 
@@ -153,16 +154,16 @@ def _validator(split: "Split", predicts_ratings: bool) -> _Validator | None:
     if split.validation is None:
         return None
     if predicts_ratings:
-        return _Validator("-rmse", rmse_validator(split.validation))
-    return _Validator("ndcg@100", ndcg_validator(split.validation))
+        return _Validator("-rmse", "item means", rmse_validator(split.validation))
+    return _Validator("ndcg@100", "popularity", ndcg_validator(split.validation))
 
 
-def _popularity(split: "Split", vae_config: "VAEConfig") -> "Scorer":
+def _floor(split: "Split", vae_config: "VAEConfig") -> "Scorer":
     """The floor: how often each item is met, or its mean rating where ratings are predicted."""
     from recsys.baselines import ItemMeans, Popularity
 
-    floor = ItemMeans if vae_config.predicts_ratings else Popularity
-    return floor.fit(split.train).score
+    baseline = ItemMeans if vae_config.predicts_ratings else Popularity
+    return baseline.fit(split.train).score
 
 
 def _split(store: "InteractionStore", run: Run) -> "Split":
@@ -197,7 +198,7 @@ def _decide_values(config: "VAEConfig", value_kind: str) -> "VAEConfig":
     return replace(config, values="weighted" if weighted else "binary")
 
 
-def _line(report: "EpochReport", validator: _Validator | None, popularity: float | None) -> str:
+def _line(report: "EpochReport", validator: _Validator | None, floor: float | None) -> str:
     parts = [
         f"epoch {report.epoch}/{report.n_epochs}",
         f"loss {report.loss:.2f} = {report.reconstruction:.2f} + {report.kl:.2f} nats/user",
@@ -205,7 +206,7 @@ def _line(report: "EpochReport", validator: _Validator | None, popularity: float
     ]
     if report.validation is not None and validator is not None:
         parts.append(
-            f"{validator.name} {report.validation:.4f} (popularity {popularity:.4f}, "
+            f"{validator.name} {report.validation:.4f} ({validator.floor} {floor:.4f}, "
             f"best {report.best_validation:.4f} at {report.best_epoch})"
         )
     left = datetime.timedelta(seconds=round(report.seconds_left))

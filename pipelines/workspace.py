@@ -10,6 +10,8 @@ from filelock import FileLock, Timeout
 
 from recsys.errors import ConfigError, WorkspaceBusyError
 
+from .output import note
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -63,7 +65,9 @@ class Workspace:
         """
         if self.root.exists() and not self.root.is_dir():
             raise ConfigError(f"the workspace {self.root} is a file, expected a folder")
-        self.root.mkdir(parents=True, exist_ok=True)
+        if not self.root.exists():
+            note(f"new workspace: {self.root}")
+            self.root.mkdir(parents=True)
         lock = FileLock(self.root / ".lock")
         owner = self.root / ".lock-owner"
         try:
