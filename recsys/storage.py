@@ -148,7 +148,7 @@ def open_artefact(
         raise ArtefactError(f"there is no {kind} at {path}; make one with `{made_by}`")
     manifest = read_manifest(folder)
     if manifest.kind != kind:
-        raise ArtefactError(f"{folder} is a {manifest.kind}, expected a {kind}")
+        raise ArtefactError(f"{folder} is of kind {manifest.kind!r}, expected {kind!r}")
     if manifest.format_version > format_version:
         raise ArtefactError(
             f"{folder} has format version {manifest.format_version}, this recsys "
@@ -283,8 +283,8 @@ def _remembered_hash(path: Path, status: os.stat_result) -> str:
     cache = _cache_folder() / "verified.json"
     key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
     try:
-        known = json.loads(cache.read_bytes())
-    except (OSError, ValueError):
+        known = dict(json.loads(cache.read_bytes()))
+    except (OSError, ValueError, TypeError):
         known = {}  # no cache yet, or a damaged one: the file is hashed again
     if key not in known:
         known[key] = sha256_of(path)

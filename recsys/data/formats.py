@@ -71,3 +71,23 @@ def content_format(line: str, name: str) -> InputFormat:
         f"name it with --input-format ({', '.join(INPUT_FORMATS)}) and, for a file without "
         "a header, --columns user_id,item_id,..."
     )
+
+
+def refuse_table_like(lines: list[str], name: str) -> None:
+    """Refuse to guess that lines of equally many numbers are lists of items.
+
+    ``196 242 3 881250949`` may be a user with three items, or a user, an item, a rating and a
+    time. Lists of real users differ in length.
+
+    Raises
+    ------
+    ConfigError
+        Two lines or more, and every one has the same three or four fields.
+    """
+    widths = {len(line.split()) for line in lines}
+    if len(lines) > 1 and widths in ({3}, {4}):
+        raise ConfigError(
+            f"{name}: every line has {widths.pop()} fields ({lines[0][:120]!r}): a table, or a "
+            "list of items a user? Say --input-format adjacency for lists; for a table, put "
+            "commas or tabs between the fields"
+        )

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from recsys.data.collecting import EventCollector, merge_duplicates
 from recsys.data.columns import Columns, column_name, find_columns, has_known_name
 from recsys.data.delimited import DelimitedRows, split_fields
-from recsys.data.formats import InputFormat, content_format, suffix_format
+from recsys.data.formats import (
+    InputFormat,
+    content_format,
+    refuse_table_like,
+    suffix_format,
+)
 from recsys.data.interactions import Events
 from recsys.data.layouts import DataSource, ReadOptions, locate
 from recsys.data.lines import Block, ByteSource, LineBlocks, open_source
@@ -129,6 +135,8 @@ def _open_rows(source: ByteSource, options: ReadOptions) -> _Opened:
     line = next(first.lines())[1]
     found = options.input_format or suffix_format(source.name) or content_format(line, source.name)
     if found == "adjacency":
+        if options.input_format is None:
+            refuse_table_like([line for _, line in islice(first.lines(), 20)], source.name)
         return _open_adjacency(first, blocks, lines, options, source.name)
     return _open_table(first, blocks, lines, found, options, source.name)
 

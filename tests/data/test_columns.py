@@ -1,7 +1,7 @@
 import pytest
 
 from recsys.data.columns import WantedColumns, find_columns
-from recsys.data.formats import content_format, suffix_format
+from recsys.data.formats import content_format, refuse_table_like, suffix_format
 from recsys.data.layouts import ReadOptions
 from recsys.data.readers import read_events
 from recsys.errors import ConfigError, DataError
@@ -167,3 +167,10 @@ def test_a_suffix_tells_the_format_whatever_its_case_and_gzip():
     assert suffix_format("A.CSV.GZ") == "csv"
     assert suffix_format("a.inter") == "inter"
     assert suffix_format("a.txt.gz") is None
+
+
+def test_lines_of_equally_many_numbers_are_not_guessed_to_be_lists_of_items():
+    with pytest.raises(ConfigError, match=r"stdin: every line has 4 fields \('196 242 3 88'\)"):
+        refuse_table_like(["196 242 3 88", "186 302 3 89"], "stdin")
+    refuse_table_like(["196 242 3 88"], "stdin")
+    refuse_table_like(["196 242 3 88", "186 302"], "stdin")

@@ -1,0 +1,78 @@
+"""The help texts end in examples that run."""
+
+import csv
+import shlex
+
+import click
+import pytest
+from recsys.pipelines.cli import cli as group
+
+from recsys import __version__
+
+COMMANDS = list(group.commands)
+
+
+def example_of(text):
+    *_, label, line = text.rstrip().splitlines()
+    assert label.strip() == "Example:"
+    assert line.strip().startswith("recsys ")
+    return line.strip()
+
+
+def words_of(example):
+    """Each command of `a && b` as its words, without the leading `recsys`."""
+    return [shlex.split(each)[1:] for each in example.split("&&")]
+
+
+def test_version(cli):
+    assert cli("--version").out == f"recsys, version {__version__}\n"
+
+
+def test_the_help_lists_the_commands_in_the_order_of_their_use(cli):
+    out = cli("--help").out
+    places = [out.index(f"\n  {name} ") for name in COMMANDS]
+    assert places == sorted(places)
+    assert {"ingest", "train", "index", "recommend", "score", "evaluate"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_every_help_ends_in_an_example_that_parses(cli, name):
+    result = cli(*([name] if name else []), "--help")
+    assert result.code == 0
+    for words in words_of(example_of(result.out)):
+        context = group.make_context("recsys", list(words))
+        found = [*context.protected_args, *context.args] if context.args else words
+        chosen, command, rest = group.resolve_command(context, found)
+        assert isinstance(command, click.Command)
+        assert name in ("", chosen)
+        command.make_context(chosen, rest, parent=context)
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory, sample_file, titles_file):
+    """The sample under plain numbers, as in MovieLens, whose ids the examples use."""
+    folder = tmp_path_factory.mktemp("examples")
+    with open(sample_file, newline="") as stream:
+        rows = [[row["user_id"][1:], row["item_id"]] for row in csv.DictReader(stream)]
+    plain = [f"{int(user)},{int(item.rstrip('x'))},5" for user, item in rows]
+    (folder / "clicks.csv").write_text("\n".join(["user_id,item_id,rating", *plain]) + "\n")
+    with open(titles_file, newline="") as stream:
+        titles = [
+            f'{int(row["item_id"].rstrip("x"))},"{row["title"]}"' for row in csv.DictReader(stream)
+        ]
+    (folder / "titles.csv").write_text("\n".join(["item_id,title", *titles]) + "\n")
+    return folder
+
+
+def test_the_examples_run(cli, numbered, monkeypatch):
+    monkeypatch.chdir(numbered)
+    for key, value in (("VAE_LATENT_DIM", 8), ("VAE_HIDDEN_DIM", 16), ("TRAINING_EPOCHS", 2)):
+        monkeypatch.setenv(f"RECSYS_{key}", str(value))
+    runnable = ["", "ingest", "recommend", "similar", "score", "info", "config", "verify"]
+    runnable.append("evaluate")
+    for name in runnable:
+        example = example_of(cli(*([name] if name else []), "--help").out)
+        for words in words_of(example):
+            result = cli(*words)
+            below = name == "evaluate" and "is" in result.err and "below 0.4" in result.err
+            assert result.code == (1 if below else 0), (words, result.err)

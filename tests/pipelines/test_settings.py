@@ -1,0 +1,107 @@
+"""Where a setting comes from, and how a wrong one is refused."""
+
+import pytest
+
+
+def sources_of(result):
+    return {each["key"]: (each["value"], each["source"]) for each in result.records}
+
+
+def test_without_anything_every_setting_is_its_default(cli, tmp_path):
+    found = sources_of(cli("config", workspace=tmp_path))
+    assert found["training.epochs"] == (60, "default")
+    assert {source for _, source in found.values()} == {"default"}
+
+
+def test_flag_beats_environment_beats_file_beats_default(cli, tmp_path, monkeypatch):
+    file = tmp_path / "recsys.toml"
+    file.write_text("[training]\nepochs = 7\nseed = 3\nbatch_size = 11\n")
+    monkeypatch.setenv("RECSYS_TRAINING_SEED", "4")
+    monkeypatch.setenv("RECSYS_TRAINING_BATCH_SIZE", "12")
+    found = sources_of(cli("config", "-S", "training.batch_size=13", workspace=tmp_path))
+    assert found["training.epochs"] == (7, str(file))
+    assert found["training.seed"] == (4, "RECSYS_TRAINING_SEED")
+    assert found["training.batch_size"] == (13, "flag")
+    assert found["training.patience"] == (0, "default")
+
+
+def test_a_setting_takes_effect_and_not_only_in_the_listing(cli, changeable, monkeypatch):
+    def length(*words):
+        result = cli("recommend", "--user", "u001", *words, workspace=changeable)
+        return len(result.records[0]["items"])
+
+    assert length() == 10
+    (changeable / "recsys.toml").write_text("[recommend]\nk = 3\n")
+    assert length() == 3
+    monkeypatch.setenv("RECSYS_RECOMMEND_K", "4")
+    assert length() == 4
+    assert length("-k", "5") == 5
+
+
+def test_a_key_without_its_section_is_enough_where_it_is_unique(cli, tmp_path):
+    found = sources_of(cli("config", "-S", "epochs=5", workspace=tmp_path))
+    assert found["training.epochs"] == (5, "flag")
+    refused = cli("config", "-S", "k=5", workspace=tmp_path)
+    assert refused.code == 2
+    assert "'k' could be recommend.k or score.k; write which" in refused.complaint
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.epoch=5", "unknown key 'training.epoch'; the nearest known is 'training.epochs'"),
+        ("latent_dims=5", "unknown key 'latent_dims'; the nearest known is 'latent_dim'"),
+        ("training.epochs=many", "training.epochs is 'many', expected a whole number"),
+        ("training.epochs=1.5", "training.epochs is '1.5', expected a whole number"),
+        ("training.epochs=0", "training.epochs is 0, expected at least 1"),
+        ("vae.dropout=1", "vae.dropout is 1.0, expected at least 0 and below 1"),
+        ("vae.dropout=nan", "vae.dropout is nan, expected a finite number"),
+        ("vae.prior=flat", "vae.prior is 'flat', expected one of standard, composite"),
+        ("recommend.exclude_seen=maybe", "is 'maybe', expected true or false"),
+        ("machine.threads=0", "machine.threads is 0, expected at least 1"),
+        ("machine.device=tpu", "machine.device is 'tpu', expected auto, cpu or cuda"),
+        ("training.epochs", "expected key=value, such as training.epochs=20"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_key_value_and_what_was_expected(
+    cli, tmp_path, assignment, message
+):
+    result = cli("config", "-S", assignment, workspace=tmp_path)
+    assert result.code == 2
+    assert message in result.complaint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[training]\nepoch = 5\n", "unknown key 'training.epoch'; the nearest known is"),
+        ("[trainin]\nepochs = 5\n", "unknown key 'trainin.epochs'; the nearest known is"),
+        ("[training]\nepochs = '5 or so'\n", "training.epochs is '5 or so', expected a whole"),
+        ("[training]\nepochs = true\n", "training.epochs is True, expected a whole number"),
+        ("[evaluate]\nmetrics = [1, 2]\n", "expected a list of texts"),
+        ("epochs = 5\n", "epochs stands outside a section; write it under one of [ingest]"),
+        ("[training\n", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_settings_file_is_refused_by_name(cli, tmp_path, text, message):
+    (tmp_path / "recsys.toml").write_text(text)
+    result = cli("config", workspace=tmp_path)
+    assert result.code == 2
+    assert message in result.complaint
+    assert str(tmp_path / "recsys.toml") in result.complaint
+
+
+def test_a_wrong_environment_variable_is_refused_by_name(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("RECSYS_TRAINING_EPOCHS", "some")
+    result = cli("config", workspace=tmp_path)
+    assert result.code == 2
+    assert "RECSYS_TRAINING_EPOCHS: training.epochs is 'some'" in result.complaint
+
+
+def test_the_listing_has_every_key_in_every_format(cli, tmp_path):
+    keys = [each["key"] for each in cli("config", workspace=tmp_path).records]
+    assert "ingest.min_rating" in keys
+    assert "evaluate.metrics" in keys
+    for chosen in ("table", "csv", "json"):
+        result = cli("config", "--format", chosen, workspace=tmp_path)
+        assert all(key.split(".")[1] in result.out for key in keys), chosen
