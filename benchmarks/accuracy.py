@@ -68,7 +68,7 @@ DATA_SETS = {
         train=tuple(TENTHS),
     ),
     "gowalla": DataSet(
-        ingest=("{folder}/train.txt.gz", "--input-format", "adjacency"),
+        ingest=("{folder}/train.txt.gz",),
         train=("--test", "{folder}/test.txt.gz"),
         evaluate=("--metrics", "full_recall@20,ndcg@20"),
         references=(

@@ -1,13 +1,13 @@
-"""How fast and in how much memory an interactions file is read.
+"""How fast and in how much memory `recsys ingest` reads an interactions file.
 
-Makes a CSV in the shape of MovieLens-20M (seeded), then reads it in a process of its own:
+Makes a CSV in the shape of MovieLens-20M (seeded), then runs `recsys ingest` on it in a process
+of its own:
 
     python benchmarks/ingest.py --rows 20000000
 """
 
 import argparse
-import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-
-from recsys.data.readers import read_events
 
 N_ITEMS = 26_744
 ROWS_A_USER = 144.4
@@ -49,43 +47,36 @@ def write_ratings(path: Path, n_rows: int, seed: int = 0) -> None:
     pacsv.write_csv(table, path, pacsv.WriteOptions(quoting_style="none"))
 
 
-def measure_read(path: Path) -> None:
-    """Read `path` and print the figures as JSON."""
+def run_measured(command: list[str]) -> tuple[float, float]:
+    """Run a command; its wall seconds and its own peak resident size in GB."""
     start = time.perf_counter()
-    events, report = read_events(path)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    figures = {
-        "rows": report.n_rows,
-        "users": len(events.users),
-        "items": len(events.items),
-        "seconds": round(seconds, 2),
-        "rows_per_second": round(report.n_rows / seconds),
-        "peak_rss_gb": round(peak / 1e9, 2),
-    }
-    print(json.dumps(figures))
+    with subprocess.Popen(command) as child:
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with {child.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:
-    """Make the file, then read it, each in its own process."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    """Make the file, then ingest it, each in a process of its own."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--read", type=Path, help="measure this file instead of a made one")
     options = parser.parse_args()
     if options.write:
         write_ratings(options.write, options.rows)
         return
-    if options.read:
-        measure_read(options.read)
-        return
-    # Two children: a peak inherited from the making would be taken for the reading's.
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "ratings.csv"
-        this = [sys.executable, __file__]
-        subprocess.run([*this, "--rows", str(options.rows), "--write", str(path)], check=True)
+        run_measured([sys.executable, __file__, "--rows", str(options.rows), "--write", str(path)])
         print(f"{path.stat().st_size / 1e6:,.0f} MB of CSV", flush=True)
-        subprocess.run([*this, "--read", str(path)], check=True)
+        recsys = [sys.executable, "-m", "recsys.pipelines", "--workspace", f"{directory}/workspace"]
+        seconds, peak = run_measured([*recsys, "ingest", str(path)])
+    print(f"{options.rows:,} rows in {seconds:.1f} s, peak {peak:.2f} GB, {os.cpu_count()} cores")
+    print("limits: 90 s and 3 GB for 20,000,000 rows on two cores")
 
 
 if __name__ == "__main__":

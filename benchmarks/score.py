@@ -35,7 +35,8 @@ from recsys.data.ids import IdMap
 from recsys.data.interactions import Events, Interactions, csr_from_pairs
 from recsys.data.splits import Split
 from recsys.index.item_index import BLOCK_SCORES
-from recsys.recommender import Recommender, build_index
+from recsys.indexing import build_index
+from recsys.recommender import Recommender
 from recsys.vae.artefact import load_model, open_model, save_model
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch

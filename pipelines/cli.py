@@ -39,6 +39,12 @@ class _InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # caught here, before click makes it exit code 1
+            return _reader_is_gone()
+
 
 @click.group(
     cls=_InOrder, epilog=epilog("recsys ingest clicks.csv && recsys train && recsys index")
@@ -91,9 +97,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader has seen enough (`recsys ... | head`); keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_is_gone()
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         return _fail(f"{named}{error.strerror or error}", 1)
@@ -103,3 +107,10 @@ def run(arguments: list[str] | None = None) -> int:
 def _fail(message: str, exit_code: int) -> int:
     click.echo(f"recsys: {message}", err=True)
     return exit_code
+
+
+def _reader_is_gone() -> int:
+    """End well when the reader has seen enough (`recsys ... | head`)."""
+    # What is still buffered goes nowhere, so that Python does not complain at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -243,7 +243,9 @@ def _build(values: Mapping[str, Any]) -> Settings:
 def _typed(key: str, value: Any, where: str) -> Any:
     """Convert a text or TOML value to the type of its field."""
     wanted = _KEYS[key]
-    options = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    # `Literal[...] | None` is a typing.Union, `int | None` a types.UnionType.
+    united = typing.get_origin(wanted) in (types.UnionType, typing.Union)
+    options = typing.get_args(wanted) if united else (wanted,)
     for option in options:
         converted = _as_type(value, option)
         if converted is not _MISFIT:

@@ -15,7 +15,7 @@ def index(session: Session, threads: int | None) -> None:
     Built whole or not at all; stamped with the model, so that another model refuses it.
     """
     from recsys.data.artefact import open_interactions
-    from recsys.recommender import build_index
+    from recsys.indexing import build_index
     from recsys.vae.artefact import load_model, open_model
 
     settings = session.settings(machine__threads=threads).settings

@@ -74,7 +74,9 @@ def emit(
     if chosen == "table":
         console = Console()
         for each in shape.tables(records):
-            console.print(each)
+            with console.capture() as text:  # rich itself would exit with 1 on a broken pipe
+                console.print(each)
+            stdout.write(text.get())
     elif chosen == "ndjson":
         for record in records:
             stdout.write(_one_line(record))

@@ -28,7 +28,8 @@ from .output import Record, Shape, emit, note, titled_table
 
 if TYPE_CHECKING:
     from recsys.data.ids import IdMap
-    from recsys.recommender import RecommendationList, Recommender
+    from recsys.recommendation import RecommendationList
+    from recsys.recommender import Recommender
 
     Answer = Callable[..., list[RecommendationList]]
 
@@ -93,7 +94,8 @@ def recommend(
 
     --allow and --deny are applied inside the search: N asked is N given wherever N exist.
     """
-    from recsys.recommender import ItemRules, Recommender
+    from recsys.recommendation import ItemRules
+    from recsys.recommender import Recommender
 
     settings = session.settings(
         recommend__k=k, recommend__exclude_seen=exclude_seen, machine__threads=threads

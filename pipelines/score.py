@@ -60,7 +60,8 @@ def score(
     manifest.json is written when all is done.
     """
     from recsys.batch import ScoreJob, score_everyone
-    from recsys.recommender import ItemRules, Recommender
+    from recsys.recommendation import ItemRules
+    from recsys.recommender import Recommender
 
     settings = session.settings(
         score__k=k,

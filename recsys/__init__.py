@@ -10,10 +10,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Recommender": "recsys.recommender",
-    "Recommendation": "recsys.recommender",
-    "RecommendationList": "recsys.recommender",
-    "ItemRules": "recsys.recommender",
-    "to_frame": "recsys.recommender",
+    "Recommendation": "recsys.recommendation",
+    "RecommendationList": "recsys.recommendation",
+    "ItemRules": "recsys.recommendation",
+    "to_frame": "recsys.recommendation",
     "Interactions": "recsys.data.interactions",
     "Events": "recsys.data.interactions",
     "IdMap": "recsys.data.ids",

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError, ConfigError
 from recsys.ranking import Ranking
-from recsys.recommender import ItemRules, Recommender
+from recsys.recommendation import ItemRules
+from recsys.recommender import Recommender
 from recsys.storage import write_atomically
 
 JOB, MANIFEST = "job.json", "manifest.json"

@@ -1,90 +1,31 @@
 """Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.artefact import InteractionStore, open_interactions
+from recsys.data.histories import Histories
 from recsys.data.ids import IdMap
-from recsys.data.interactions import Interactions, csr_from_pairs, select_rows
+from recsys.data.interactions import Interactions, csr_from_pairs
 from recsys.errors import ConfigError
 from recsys.index.artefact import ServingIndex, open_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.ranking import Ranking, top_k
-from recsys.storage import Artefact
+from recsys.recommendation import (
+    ItemRules,
+    Neighbour,
+    Reason,
+    Recommendation,
+    RecommendationList,
+)
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
-
-Reason = Literal["history", "popularity"]
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One recommended item; a higher score is better, rank 1 is best.
-
-    `reason` is "history" when the model ranked it for what the user has done, and "popularity"
-    when there was no history to go by (the score is then the share of training users).
-    """
-
-    item: str
-    rank: int
-    score: float
-    title: str | None
-    reason: Reason
-
-
-@dataclass(frozen=True)
-class RecommendationList:
-    """What one user is recommended, best first; `user` is None for a bare list of items."""
-
-    user: str | None
-    items: tuple[Recommendation, ...]
-    requested: int
-    reason: Reason
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A similar item or user; the score is the cosine of the latent vectors."""
-
-    id: str
-    rank: int
-    score: float
-    title: str | None
-
-
-@dataclass(frozen=True)
-class ItemRules:
-    """Which items may be given at all; applied inside the search.
-
-    Parameters
-    ----------
-    allow : collection of str or None
-        Only these item ids; None allows every item. Ids that the model has not met are ignored.
-    deny : collection of str
-        None of these item ids.
-    """
-
-    allow: Collection[str] | None = None
-    deny: Collection[str] = ()
-
-    def mask(self, items: IdMap) -> NDArray[np.bool_] | None:
-        """Items that may be given; bool, shape (n_items,), or None when all may."""
-        denied = list(self.deny)
-        if self.allow is None and not denied:
-            return None
-        allowed = np.full(len(items), self.allow is None)
-        if self.allow is not None:
-            allowed[_known(items, list(self.allow))] = True
-        allowed[_known(items, denied)] = False
-        return allowed
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,13 +127,13 @@ class Recommender:
         return self.store.titles()
 
     @cached_property
+    def _histories(self) -> Histories:
+        return Histories(self.store.interactions, self.items)
+
+    @property
     def n_unknown_items(self) -> int:
         """Items of the histories that the model has not met; they count for nothing."""
-        return int((self._model_positions < 0).sum())
-
-    @cached_property
-    def _model_positions(self) -> NDArray[np.int64]:
-        return self.items.find(self.store.interactions.items.ids)
+        return self._histories.n_unknown_items
 
     def histories(self, user_positions: NDArray[np.int64]) -> csr_array:
         """Histories of known users over the model's catalogue, read row by row.
@@ -201,12 +142,7 @@ class Recommender:
         -------
         csr_array of float32, shape (len(user_positions), n_items)
         """
-        rows = select_rows(self.store.interactions.matrix, user_positions)
-        columns = self._model_positions[rows.indices]
-        known = columns >= 0
-        users = np.repeat(np.arange(len(user_positions)), np.diff(rows.indptr))
-        shape = (len(user_positions), len(self.items))
-        return csr_from_pairs(users[known], columns[known], rows.data[known], shape)
+        return self._histories.rows(user_positions)
 
     def recommend(
         self,
@@ -329,58 +265,3 @@ class Recommender:
             Neighbour(each, rank, score, titles.get(each))
             for rank, (each, score) in enumerate(found[:k], start=1)
         ]
-
-
-def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:
-    """Lay lists out as a table, one row a recommendation: user, item, rank, score, title."""
-    return pd.DataFrame(
-        (
-            (each.user, one.item, one.rank, one.score, one.title)
-            for each in lists
-            for one in each.items
-        ),
-        columns=["user", "item", "rank", "score", "title"],
-    )
-
-
-def blocks_of(n: int, size: int) -> Iterator[NDArray[np.int64]]:
-    """Cut 0 .. n-1 into runs of at most `size`.
-
-    Examples
-    --------
-    >>> [list(map(int, block)) for block in blocks_of(5, 2)]
-    [[0, 1], [2, 3], [4]]
-    """
-    for start in range(0, n, size):
-        yield np.arange(start, min(start + size, n))
-
-
-def build_index(
-    vae: VAE, store: InteractionStore, model: Artefact, path: Path, block_size: int = 4096
-) -> None:
-    """Build everything that look-ups need from a model and the histories, whole or not at all.
-
-    Parameters
-    ----------
-    vae : VAE
-    store : InteractionStore
-        Users of today, over any catalogue: joined by item id.
-    model : Artefact
-        Where `vae` was loaded from; the index is stamped with its fingerprint.
-    path : Path
-        Replaced whole.
-    block_size : int
-        Users encoded at a time.
-    """
-    items_only = ServingIndex.of_items(vae.item_vectors(), model.manifest.fingerprint)
-    everybody = Recommender(vae, items_only, store)
-    codes = (
-        unit_vectors(vae.encode(everybody.histories(rows)))
-        for rows in blocks_of(len(everybody.users), block_size)
-    )
-    items_only.with_users(everybody.users, codes).save(path, model=model, data=store.artefact)
-
-
-def _known(items: IdMap, ids: list[str]) -> NDArray[np.int64]:
-    found = items.find(ids)
-    return found[found >= 0]

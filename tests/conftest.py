@@ -1,6 +1,8 @@
 """What the tests share: one tiny workspace, ingested, trained and indexed once a run."""
 
 import csv
+import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -83,7 +85,7 @@ def workspace(tmp_path_factory, events, split, trained) -> Path:
     """A folder with interactions, model and index of the sample; do not change it."""
     from recsys.data.artefact import open_interactions, save_interactions
     from recsys.data.items import read_items
-    from recsys.recommender import build_index
+    from recsys.indexing import build_index
     from recsys.vae.artefact import load_model, open_model, save_model
 
     root = tmp_path_factory.mktemp("workspace")
@@ -119,6 +121,44 @@ def copy_of_workspace(workspace, tmp_path) -> Callable[[], Path]:
         return Path(shutil.copytree(workspace, tmp_path / "workspace"))
 
     return copy
+
+
+@pytest.fixture
+def forge() -> Callable[[Path, str, bytes], None]:
+    """Give a function that replaces a file of an artefact and mends every checksum.
+
+    Checksums find accidents; a stranger who means harm writes his own.
+    """
+    from recsys import storage
+
+    def replace_file(folder: Path, name: str, content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        manifest = storage.read_manifest(folder)
+        record = storage.FileRecord(len(content), storage.sha256_of(folder / name))
+        forged = dataclasses.replace(manifest, files={**manifest.files, name: record})
+        text = json.dumps(dataclasses.asdict(forged) | {"checksum": forged.fingerprint})
+        (folder / storage.MANIFEST).write_text(text)
+
+    return replace_file
+
+
+@dataclass(frozen=True)
+class Bomb:
+    """A pickle, written by hand, that makes a folder when it is loaded."""
+
+    folder: Path
+
+    @property
+    def content(self) -> bytes:
+        return b"cos\nmkdir\n(S'" + str(self.folder).encode() + b"'\ntR."
+
+    def has_run(self) -> bool:
+        return self.folder.exists()
+
+
+@pytest.fixture
+def bomb(tmp_path) -> Bomb:
+    return Bomb(tmp_path / "the-bomb-went-off")
 
 
 @pytest.fixture

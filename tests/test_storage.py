@@ -27,6 +27,12 @@ def save(path: Path, content: str = "old", version: int = 1, kind: str = "thing"
         (folder / "b.bin").write_bytes(bytes(range(256)))
 
 
+def save_and_fail(path: Path, error: BaseException) -> None:
+    with writing(path, "thing", 1) as folder:
+        (folder / "a.txt").write_text("new")
+        raise error
+
+
 def open_thing(path: Path, *, thorough: bool = False) -> storage.Artefact:
     return open_artefact(path, "thing", 1, made_by="recsys make", thorough=thorough)
 
@@ -162,8 +168,11 @@ def test_a_flipped_bit_anywhere_in_the_manifest_is_refused(thing):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"3", b'"text"', b"null", b"{}", b"\xff\xfe", b'{"checksum": 1, "files": 2}']
-    + [b'{"checksum": "x", "files": {"a": 3}}', b'{"checksum": "x", "files": {}, "kind": "k"}'],
+    [
+        *[b"", b"{", b"[]", b"3", b'"text"', b"null", b"{}", b"\xff\xfe"],
+        *[b'{"checksum": 1, "files": 2}', b'{"checksum": "x", "files": {"a": 3}}'],
+        b'{"checksum": "x", "files": {}, "kind": "k"}',
+    ],
 )
 def test_what_is_no_manifest_is_refused_in_one_line(thing, content):
     (thing / "manifest.json").write_bytes(content)
@@ -198,17 +207,15 @@ def test_a_file_in_the_place_of_the_folder_is_no_artefact(tmp_path):
 
 
 def test_an_exception_while_writing_leaves_the_old_artefact(thing):
-    with pytest.raises(KeyboardInterrupt), writing(thing, "thing", 1) as folder:
-        (folder / "a.txt").write_text("new")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        save_and_fail(thing, KeyboardInterrupt())
     assert open_thing(thing).file("a.txt").read_text() == "old"
     assert sorted(each.name for each in thing.parent.iterdir()) == ["thing"]
 
 
 def test_an_error_of_the_disk_is_one_line_and_leaves_the_old_artefact(thing):
-    with pytest.raises(ArtefactError) as caught, writing(thing, "thing", 1) as folder:
-        (folder / "a.txt").write_text("new")
-        raise OSError(28, os.strerror(28))
+    with pytest.raises(ArtefactError) as caught:
+        save_and_fail(thing, OSError(28, os.strerror(28)))
     assert str(caught.value) == (
         f"could not write {thing}: No space left on device; what stood there before is unchanged"
     )
@@ -274,8 +281,8 @@ def test_a_writer_that_is_killed_leaves_a_whole_artefact(thing, point):
 def test_a_crash_between_the_renames_does_not_lose_the_old_one_to_a_second_crash(thing):
     thing.rename(thing.with_name(".thing.previous"))
     assert existing_folder(thing) == thing.with_name(".thing.previous")
-    with pytest.raises(ZeroDivisionError), writing(thing, "thing", 1) as folder:
-        (folder / "a.txt").write_text(str(1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        save_and_fail(thing, ZeroDivisionError())
     assert open_thing(thing).file("a.txt").read_text() == "old"
 
 

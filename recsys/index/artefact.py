@@ -1,17 +1,13 @@
 """What look-ups need, as one artefact: item vectors to score with, directions to compare by."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from recsys import storage
 from recsys.data.id_store import load_ids, save_ids
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError
-from recsys.index.item_index import ItemIndex, unit_vectors
+from recsys.index.item_index import ItemIndex
 
 KIND = "index"
 FORMAT_VERSION = 1
@@ -27,7 +23,7 @@ class ServingIndex:
     items : ItemIndex
         Decoder rows with the bias as their last dimension, dim latent_dim + 1.
     item_directions : ItemIndex
-        Decoder rows without the bias, of length 1.
+        Of length 1, for comparing items by cosine.
     user_directions : ItemIndex
         Latent codes of `users`, of length 1.
     users : IdMap
@@ -41,34 +37,6 @@ class ServingIndex:
     user_directions: ItemIndex
     users: IdMap
     model_fingerprint: str
-
-    @classmethod
-    def of_items(cls, item_vectors: NDArray[np.float32], model_fingerprint: str) -> "ServingIndex":
-        """Index the items; nobody is among the users yet.
-
-        Parameters
-        ----------
-        item_vectors : float32, shape (n_items, latent_dim + 1)
-        model_fingerprint : str
-        """
-        directions = unit_vectors(item_vectors[:, :-1])
-        nobody = np.empty((0, directions.shape[1]), dtype=np.float32)
-        return cls(
-            items=ItemIndex.of(item_vectors),
-            item_directions=ItemIndex.of(directions),
-            user_directions=ItemIndex.of(nobody),
-            users=IdMap.in_order([], "user"),
-            model_fingerprint=model_fingerprint,
-        )
-
-    def with_users(self, users: IdMap, directions: Iterable[NDArray[np.float32]]) -> "ServingIndex":
-        """Add the users' unit latent codes, block by block in the order of `users`."""
-        nobody = np.empty((0, self.user_directions.dim), dtype=np.float32)
-        index = ItemIndex.of(nobody)
-        for block in directions:
-            index.add(block)
-        assert len(index) == len(users)
-        return replace(self, user_directions=index, users=users)
 
     def save(self, path: Path, *, model: storage.Artefact, data: storage.Artefact) -> None:
         """Write as one artefact, stamped with the model and the data that it was built from."""

@@ -76,7 +76,8 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         means, counts = tensors.pop("item_means"), tensors.pop("item_counts")
         n_train_users = int(tensors.pop("n_train_users"))
         liked_value = float(tensors.pop("liked_value"))
-        module = VAEModule(len(items), config).to(device)
+        with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
+            module = VAEModule(len(items), config).to(device)
         module.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

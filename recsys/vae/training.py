@@ -3,6 +3,7 @@
 Every random number of an epoch comes from (seed, epoch), so a checkpoint holds no random state.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -260,7 +261,7 @@ class _Run:
 
     def best_model(self) -> VAE:
         """The model with the best weights."""
-        module = VAEModule(self.interactions.n_items, self.config).to(self.device)
+        module = copy.deepcopy(self.module)
         module.load_state_dict(self.best_weights)
         return self._model(module.eval())
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pyarrow.parquet as pq
@@ -134,7 +135,7 @@ def test_similar_has_the_fixed_shape(cli, made):
     ("words", "code", "message"),
     [
         (("similar", "--item", "1"), 4, "unknown item '1' (of 240 known)"),
-        (("similar", "--user", "u01"), 4, "the nearest known: 'u0"),
+        (("similar", "--user", "u01"), 4, "unknown user 'u01' (of 600 known); the nearest known: 'u"),
         (("similar",), 2, "give one of --item and --user"),
         (("similar", "--item", "001", "--user", "u001"), 2, "give one of --item and --user"),
         (("similar", "--item", "001", "-k", "0"), 2, "-k is 0, expected at least 1"),
@@ -162,8 +163,6 @@ def test_a_workspace_that_is_a_file_is_refused(cli, tmp_path, sample_file):
 
 
 def test_a_second_writer_is_refused_and_told_who_is_first(cli, changeable, sample_file):
-    import sys
-
     hold = (
         "import sys; from pathlib import Path; from recsys.pipelines.workspace import Workspace\n"
         "with Workspace(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
@@ -216,7 +215,10 @@ def test_an_interrupted_training_exits_with_130_and_harms_nothing(
 
 
 def epochs_logged(workspace):
-    """The epochs of the newest run."""
-    newest = max((workspace / "runs").iterdir())
-    log = newest / "metrics.jsonl"
-    return log.read_text().splitlines() if log.exists() else []
+    """The epochs of the run that is under way."""
+    logs = [
+        each.with_name("metrics.jsonl")
+        for each in (workspace / "runs").glob("*/run.json")
+        if json.loads(each.read_text())["status"] == "running"
+    ]
+    return [line for log in logs if log.exists() for line in log.read_text().splitlines()]

@@ -105,3 +105,12 @@ def test_the_listing_has_every_key_in_every_format(cli, tmp_path):
     for chosen in ("table", "csv", "json"):
         result = cli("config", "--format", chosen, workspace=tmp_path)
         assert all(key.split(".")[1] in result.out for key in keys), chosen
+
+
+def test_what_takes_one_of_some_words_or_nothing_takes_both(cli, tmp_path):
+    for text, value in (("adjacency", "adjacency"), ("none", None)):
+        result = cli("config", "-S", f"ingest.input_format={text}", workspace=tmp_path)
+        assert sources_of(result)["ingest.input_format"] == (value, "flag")
+    refused = cli("config", "-S", "ingest.input_format=xml", workspace=tmp_path)
+    assert refused.code == 2
+    assert "ingest.input_format is 'xml', expected one of csv, tsv" in refused.complaint

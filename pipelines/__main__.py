@@ -1,0 +1,5 @@
+"""`python -m recsys.pipelines` is the `recsys` command."""
+
+from .cli import main
+
+main()

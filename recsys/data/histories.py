@@ -1,0 +1,56 @@
+"""Everybody's history over a model's catalogue: joined by id, read row by row."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions, csr_from_pairs, select_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Histories:
+    """The rows of `interactions`, with the columns of `items`.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        May be newer or older than the catalogue, and memory-mapped: only the rows that are
+        asked for are read.
+    items : IdMap
+        The catalogue. What else a history holds counts for nothing.
+    """
+
+    interactions: Interactions
+    items: IdMap
+
+    @property
+    def users(self) -> IdMap:
+        """Everybody who has a history."""
+        return self.interactions.users
+
+    @cached_property
+    def n_unknown_items(self) -> int:
+        """Items of the interactions that the catalogue does not have."""
+        return int((self._columns < 0).sum())
+
+    @cached_property
+    def _columns(self) -> NDArray[np.int64]:
+        return self.items.find(self.interactions.items.ids)
+
+    def rows(self, user_positions: NDArray[np.int64]) -> csr_array:
+        """Give the histories of these users, in this order.
+
+        Returns
+        -------
+        csr_array of float32, shape (len(user_positions), len(items))
+        """
+        rows = select_rows(self.interactions.matrix, user_positions)
+        columns = self._columns[rows.indices]
+        known = columns >= 0
+        users = np.repeat(np.arange(len(user_positions)), np.diff(rows.indptr))
+        shape = (len(user_positions), len(self.items))
+        return csr_from_pairs(users[known], columns[known], rows.data[known], shape)

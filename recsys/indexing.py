@@ -1,0 +1,95 @@
+"""The index stage: from a model and everybody's histories to what look-ups need."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.data.artefact import InteractionStore
+from recsys.data.histories import Histories
+from recsys.index.artefact import ServingIndex
+from recsys.index.item_index import ItemIndex, unit_vectors
+from recsys.storage import Artefact
+from recsys.vae.model import VAE
+
+
+def build_index(
+    vae: VAE, store: InteractionStore, model: Artefact, path: Path, block_size: int = 4096
+) -> None:
+    """Build everything that look-ups need, whole or not at all.
+
+    Parameters
+    ----------
+    vae : VAE
+    store : InteractionStore
+        Users of today, over any catalogue: joined by item id.
+    model : Artefact
+        Where `vae` was loaded from; the index is stamped with its fingerprint.
+    path : Path
+        Replaced whole.
+    block_size : int
+        Users encoded at a time.
+    """
+    histories = Histories(store.interactions, vae.items)
+    latent_dim = vae.config.latent_dim
+    user_directions = ItemIndex.of(np.empty((0, latent_dim), dtype=np.float32))
+    total, squares = np.zeros(latent_dim), np.zeros((latent_dim, latent_dim))
+    for rows in blocks_of(len(histories.users), block_size):
+        codes = vae.encode(histories.rows(rows))
+        user_directions.add(unit_vectors(codes))
+        total += codes.sum(axis=0, dtype=np.float64)
+        squares += codes.T.astype(np.float64) @ codes
+    mean = total / len(histories.users)
+    covariance = squares / len(histories.users) - np.outer(mean, mean)
+    vectors = vae.item_vectors()
+    ServingIndex(
+        items=ItemIndex.of(vectors),
+        item_directions=ItemIndex.of(score_directions(vectors[:, :-1], covariance)),
+        user_directions=user_directions,
+        users=histories.users,
+        model_fingerprint=model.manifest.fingerprint,
+    ).save(path, model=model, data=store.artefact)
+
+
+def score_directions(
+    decoder_rows: NDArray[np.float32], code_covariance: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Give each item a unit vector whose cosines are the correlations of the items' scores.
+
+    With scores w_i . z + b_i over users whose codes z have covariance C, the covariance of two
+    items' scores is w_i' C w_j: the inner product of the rows of W C^(1/2).
+
+    Parameters
+    ----------
+    decoder_rows : float32, shape (n_items, latent_dim)
+    code_covariance : float64, shape (latent_dim, latent_dim)
+
+    Returns
+    -------
+    float32, shape (n_items, latent_dim)
+
+    Examples
+    --------
+    >>> rows = np.array([[1, 0], [1, 5], [0, 1]], dtype=np.float32)
+    >>> only_first_varies = np.diag([4.0, 0.0])
+    >>> directions = score_directions(rows, only_first_varies)
+    >>> float(directions[0] @ directions[1]), float(directions[0] @ directions[2])
+    (1.0, 0.0)
+    """
+    variances, axes = np.linalg.eigh(code_covariance)
+    # Rounding makes tiny variances negative.
+    half = axes * np.sqrt(np.maximum(variances, 0))
+    return unit_vectors((decoder_rows @ half).astype(np.float32))
+
+
+def blocks_of(n: int, size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut 0 .. n-1 into runs of at most `size`.
+
+    Examples
+    --------
+    >>> [list(map(int, block)) for block in blocks_of(5, 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    for start in range(0, n, size):
+        yield np.arange(start, min(start + size, n))

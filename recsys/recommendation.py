@@ -1,0 +1,92 @@
+"""What is asked and what is answered: rules, recommendations, neighbours, as plain records."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.data.ids import IdMap
+
+Reason = Literal["history", "popularity"]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended item; a higher score is better, rank 1 is best.
+
+    `reason` is "history" when the model ranked it for what the user has done, and "popularity"
+    when there was no history to go by (the score is then the share of training users).
+    """
+
+    item: str
+    rank: int
+    score: float
+    title: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class RecommendationList:
+    """What one user is recommended, best first; `user` is None for a bare list of items."""
+
+    user: str | None
+    items: tuple[Recommendation, ...]
+    requested: int
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A similar item or user; the score is the cosine of the latent vectors."""
+
+    id: str
+    rank: int
+    score: float
+    title: str | None
+
+
+@dataclass(frozen=True)
+class ItemRules:
+    """Which items may be given at all; applied inside the search.
+
+    Parameters
+    ----------
+    allow : collection of str or None
+        Only these item ids; None allows every item. Ids that the model has not met are ignored.
+    deny : collection of str
+        None of these item ids.
+    """
+
+    allow: Collection[str] | None = None
+    deny: Collection[str] = ()
+
+    def mask(self, items: IdMap) -> NDArray[np.bool_] | None:
+        """Items that may be given; bool, shape (n_items,), or None when all may."""
+        denied = list(self.deny)
+        if self.allow is None and not denied:
+            return None
+        allowed = np.full(len(items), self.allow is None)
+        if self.allow is not None:
+            allowed[_known(items, list(self.allow))] = True
+        allowed[_known(items, denied)] = False
+        return allowed
+
+
+def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:
+    """Lay lists out as a table, one row a recommendation: user, item, rank, score, title."""
+    return pd.DataFrame(
+        (
+            (each.user, one.item, one.rank, one.score, one.title)
+            for each in lists
+            for one in each.items
+        ),
+        columns=["user", "item", "rank", "score", "title"],
+    )
+
+
+def _known(items: IdMap, ids: list[str]) -> NDArray[np.int64]:
+    found = items.find(ids)
+    return found[found >= 0]

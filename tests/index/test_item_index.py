@@ -1,0 +1,196 @@
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from recsys.errors import ArtefactError
+from recsys.index import item_index as module
+from recsys.index.exact import exact_search
+from recsys.index.item_index import ItemIndex, unit_vectors
+
+
+def slow_search(vectors, queries, k, excluded=None, allowed=None):
+    """One query and one vector at a time, in float64; best first, ties by position."""
+    rows = []
+    for row, query in enumerate(queries):
+        scored = []
+        for position, vector in enumerate(vectors):
+            if excluded is not None and position in set(excluded[[row]].indices):
+                continue
+            if allowed is not None and not allowed[position]:
+                continue
+            scored.append((-float(query.astype(float) @ vector.astype(float)), position))
+        best = [position for _, position in sorted(scored)][:k]
+        rows.append(best + [-1] * (k - len(best)))
+    return np.array(rows, dtype=np.int64).reshape(len(queries), k)
+
+
+def one_by_one(index, queries, k, excluded=None, allowed=None):
+    """Search through faiss, which is how a single query is answered."""
+    return [
+        index.search(
+            queries[row : row + 1],
+            k,
+            excluded=None if excluded is None else excluded[[row]],
+            allowed=allowed,
+        )
+        for row in range(len(queries))
+    ]
+
+
+def assert_all_ways_agree(vectors, queries, k, excluded=None, allowed=None):
+    index = ItemIndex.of(vectors)
+    expected = slow_search(vectors, queries, k, excluded, allowed)
+    exact = exact_search(vectors, queries, k, excluded=excluded, allowed=allowed)
+    blocks = index.search(queries, k, excluded=excluded, allowed=allowed)
+    singles = one_by_one(index, queries, k, excluded, allowed)
+    np.testing.assert_array_equal(exact.positions, expected)
+    np.testing.assert_array_equal(blocks.positions, expected)
+    np.testing.assert_array_equal(np.concatenate([e.positions for e in singles]), expected)
+    for found in (blocks.scores, np.concatenate([each.scores for each in singles])):
+        np.testing.assert_allclose(found, exact.scores, rtol=1e-5, atol=1e-5)
+        assert found.dtype == np.float32
+        assert ((found == -np.inf) == (expected == -1)).all()
+
+
+def random_exclusions(rng, n_queries, n) -> csr_array:
+    mask = csr_array((rng.random((n_queries, n)) < rng.random()).astype(np.float32))
+    mask.sort_indices()
+    return mask
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 40),
+    n_queries=st.integers(1, 5),
+    k=st.integers(1, 50),
+    tied=st.booleans(),
+    with_excluded=st.booleans(),
+    with_allowed=st.booleans(),
+)
+def test_every_way_to_search_gives_the_brute_force_answer(
+    seed, n, n_queries, k, tied, with_excluded, with_allowed
+):
+    rng = np.random.default_rng(seed)
+    # Small whole numbers have exact products, and most of them occur often.
+    draw = (lambda shape: rng.integers(-1, 2, shape)) if tied else (lambda s: rng.normal(size=s))
+    vectors = draw((n, 4)).astype(np.float32)
+    queries = draw((n_queries, 4)).astype(np.float32)
+    excluded = random_exclusions(rng, n_queries, n) if with_excluded else None
+    allowed = rng.random(n) < rng.random() if with_allowed else None
+    assert_all_ways_agree(vectors, queries, k, excluded, allowed)
+
+
+def test_ties_at_the_cut_go_to_the_lower_positions():
+    vectors = np.ones((500, 3), dtype=np.float32)
+    vectors[100] = 2
+    index = ItemIndex.of(vectors)
+    query = np.ones((1, 3), dtype=np.float32)
+    assert index.search(query, 4).positions.tolist() == [[100, 0, 1, 2]]
+    both = index.search(np.repeat(query, 2, axis=0), 4).positions
+    assert both.tolist() == [[100, 0, 1, 2]] * 2
+
+
+def test_more_than_there_are_is_filled_with_minus_one():
+    index = ItemIndex.of(np.eye(2, dtype=np.float32))
+    found = index.search(np.array([[1, 2]], dtype=np.float32), 4)
+    assert found.positions.tolist() == [[1, 0, -1, -1]]
+    assert found.scores.tolist() == [[2, 1, -np.inf, -np.inf]]
+
+
+@pytest.mark.parametrize("n_queries", [1, 3])
+def test_everything_excluded_leaves_nothing(n_queries):
+    index = ItemIndex.of(np.eye(5, dtype=np.float32))
+    queries = np.ones((n_queries, 5), dtype=np.float32)
+    all_of_them = csr_array(np.ones((n_queries, 5), dtype=np.float32))
+    for rules in ({"excluded": all_of_them}, {"allowed": np.zeros(5, dtype=bool)}):
+        found = index.search(queries, 3, **rules)
+        assert (found.positions == -1).all()
+        assert (found.scores == -np.inf).all()
+
+
+def test_searching_leaves_the_callers_mask_alone():
+    allowed = np.ones(4, dtype=bool)
+    index = ItemIndex.of(np.eye(4, dtype=np.float32))
+    seen = csr_array(np.array([[1, 0, 0, 0]], dtype=np.float32))
+    index.search(np.ones((1, 4), dtype=np.float32), 2, excluded=seen, allowed=allowed)
+    assert allowed.all()
+
+
+def test_blocks_of_any_size_give_the_same_answer(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = rng.integers(-3, 4, (50, 6)).astype(np.float32)
+    queries = rng.integers(-3, 4, (23, 6)).astype(np.float32)
+    excluded = random_exclusions(rng, 23, 50)
+    whole = ItemIndex.of(vectors).search(queries, 9, excluded=excluded)
+    for n_scores in (1, 100, 500):
+        monkeypatch.setattr(module, "BLOCK_SCORES", n_scores)
+        found = ItemIndex.of(vectors).search(queries, 9, excluded=excluded)
+        np.testing.assert_array_equal(found.positions, whole.positions)
+        np.testing.assert_array_equal(found.scores, whole.scores)
+
+
+@pytest.mark.parametrize("n_queries", [0, 1, 2])
+def test_an_empty_index_answers_with_nothing(n_queries):
+    index = ItemIndex.of(np.empty((0, 3), dtype=np.float32))
+    found = index.search(np.ones((n_queries, 3), dtype=np.float32), 2)
+    assert found.positions.tolist() == [[-1, -1]] * n_queries
+
+
+def test_vectors_are_the_ones_that_were_indexed():
+    vectors = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    index = ItemIndex.of(vectors[:4])
+    index.add(vectors[4:])
+    assert (len(index), index.dim) == (7, 3)
+    np.testing.assert_array_equal(index.vectors, vectors)
+
+
+def test_an_index_is_loaded_as_it_was_saved(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors, queries = (rng.normal(size=(n, 5)).astype(np.float32) for n in (30, 4))
+    index = ItemIndex.of(vectors)
+    index.save(tmp_path / "i.faiss")
+    loaded = ItemIndex.load(tmp_path / "i.faiss")
+    np.testing.assert_array_equal(loaded.vectors, vectors)
+    for each in (queries, queries[:1]):
+        np.testing.assert_array_equal(
+            loaded.search(each, 6).positions, index.search(each, 6).positions
+        )
+
+
+def test_an_empty_index_is_loaded_too(tmp_path):
+    ItemIndex.of(np.empty((0, 3), dtype=np.float32)).save(tmp_path / "i.faiss")
+    assert len(ItemIndex.load(tmp_path / "i.faiss")) == 0
+
+
+def test_a_file_that_is_no_index_is_refused(tmp_path, bomb):
+    path = tmp_path / "i.faiss"
+    ItemIndex.of(np.eye(3, dtype=np.float32)).save(path)
+    whole = path.read_bytes()
+    for content in (b"", b"x", b"not an index at all", bomb.content, whole[:-1], whole[:20]):
+        path.write_bytes(content)
+        with pytest.raises(ArtefactError) as caught:
+            ItemIndex.load(path)
+        assert str(caught.value) == f"{path} is not a FAISS index; run `recsys index`"
+    assert not bomb.has_run()
+
+
+def test_another_kind_of_index_is_refused_naming_it(tmp_path):
+    for other in (faiss.IndexFlatL2(3), faiss.IndexHNSWFlat(3, 4)):
+        faiss.write_index(other, str(tmp_path / "i.faiss"))
+        with pytest.raises(ArtefactError) as caught:
+            ItemIndex.load(tmp_path / "i.faiss")
+        assert str(caught.value) == (
+            f"{tmp_path / 'i.faiss'} holds a {type(other).__name__}, expected an exact "
+            "inner-product index; run `recsys index`"
+        )
+
+
+def test_unit_vectors_have_length_one_and_zeros_stay():
+    vectors = np.array([[3, 4], [0, 0], [-2, 0]], dtype=np.float32)
+    found = unit_vectors(vectors)
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [-1, 0]], rtol=1e-6)
+    assert found.dtype == np.float32

@@ -1,0 +1,69 @@
+"""recsys info and verify: what is there, what is stale, what is whole."""
+
+import shutil
+
+
+def states(cli, workspace):
+    return {each["stage"]: each for each in cli("info", workspace=workspace).records}
+
+
+def test_an_empty_workspace_misses_every_stage_and_names_the_commands(cli, tmp_path):
+    found = states(cli, tmp_path)
+    assert [each["state"] for each in found.values()] == ["missing"] * 3
+    assert [each["why"] for each in found.values()] == [
+        f"run `recsys {stage}`" for stage in ("ingest", "train", "index")
+    ]
+    result = cli("verify", workspace=tmp_path)
+    assert result.code == 1
+    assert result.complaint == (
+        f"recsys: {tmp_path} holds no artefact; begin with `recsys ingest`"
+    )
+
+
+def test_a_new_workspace_is_fresh_and_its_content_is_shown(cli, made):
+    found = states(cli, made)
+    assert [each["state"] for each in found.values()] == ["fresh"] * 3
+    assert found["ingest"]["content"] == "20,740 interactions, 600 users, 240 items"
+    assert "multinomial VAE, 8 latents, split strong, best validation 0." in found["train"]["content"]
+    assert found["index"]["content"].startswith("240 items, 600 users")
+    assert all(each["age"] for each in found.values())
+    table = cli("info", "--format", "table", workspace=made).out
+    assert "Workspace" in table
+    assert "fresh" in table
+
+
+def test_after_other_data_model_and_index_are_stale(cli, changeable, sample_file, tiny_flags):
+    assert cli("ingest", sample_file, "--min-rating", "4", workspace=changeable).code == 0
+    found = states(cli, changeable)
+    assert [each["state"] for each in found.values()] == ["fresh", "stale", "stale"]
+    assert "made from other interactions" in found["train"]["why"]
+    assert cli("train", *tiny_flags, workspace=changeable).code == 0
+    found = states(cli, changeable)
+    assert [each["state"] for each in found.values()] == ["fresh", "fresh", "stale"]
+    assert found["index"]["why"] == "was built from another model"
+    assert cli("index", workspace=changeable).code == 0
+    assert [each["state"] for each in states(cli, changeable).values()] == ["fresh"] * 3
+
+
+def test_the_same_data_again_make_nothing_stale(cli, changeable, sample_file):
+    assert cli("ingest", sample_file, workspace=changeable).code == 0
+    assert [each["state"] for each in states(cli, changeable).values()] == ["fresh"] * 3
+
+
+def test_a_damaged_manifest_shows_as_damaged_and_hides_nothing_else(cli, changeable, damage):
+    damage(changeable / "model" / "manifest.json")
+    found = states(cli, changeable)
+    assert found["train"]["state"] == "damaged"
+    assert "is damaged" in found["train"]["why"]
+    assert found["ingest"]["state"] == "fresh"
+
+
+def test_verify_lists_every_artefact_that_is_there(cli, changeable):
+    result = cli("verify", workspace=changeable)
+    assert (result.code, result.out) == (0, "")
+    whole = [line for line in result.err.splitlines() if line.endswith("bytes, whole")]
+    assert len(whole) == 3
+    shutil.rmtree(changeable / "index")
+    result = cli("verify", workspace=changeable)
+    assert result.code == 0
+    assert len(result.err.splitlines()) == 2

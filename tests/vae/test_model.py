@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recsys.vae import model as model_module
+from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.vae.model import item_means_of, model_input
+from recsys.vae.training import train
+
+
+@pytest.fixture(scope="module")
+def ratings_model(interactions_of):
+    rng = np.random.default_rng(0)
+    dense = rng.integers(-5, 6, (20, 9)) * (rng.random((20, 9)) < 0.6)
+    config = VAEConfig(
+        likelihood="gaussian", values="weighted", latent_dim=3, hidden_dim=8, encoder_layers=2
+    )
+    return train(interactions_of(dense), config, TrainingConfig(epochs=2, batch_size=10))
+
+
+def test_a_score_is_the_product_of_user_and_item_vector(trained, split):
+    histories = split.test.fold_in.matrix[:7]
+    users, items = trained.user_vectors(histories), trained.item_vectors()
+    assert users.dtype == items.dtype == trained.score(histories).dtype == np.float32
+    assert users.shape == (7, trained.config.latent_dim + 1)
+    np.testing.assert_array_equal(users[:, -1], 1)
+    np.testing.assert_allclose(
+        trained.score(histories),
+        [[float(u.astype(float) @ i.astype(float)) for i in items] for u in users],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_the_item_means_of_a_rating_model_are_in_its_scores(ratings_model, matrix_of):
+    histories = matrix_of([[0, 3, 0, -2, 0, 0, 0, 0, 1]])
+    decoder = ratings_model.module.decoder
+    code = ratings_model.encode(histories)
+    logits = code @ decoder.weight.detach().numpy().T + decoder.bias.detach().numpy()
+    found = ratings_model.score(histories)
+    np.testing.assert_allclose(found, logits + ratings_model.item_means, atol=1e-5)
+
+
+def test_encoding_in_blocks_changes_nothing(trained, split, monkeypatch):
+    histories = split.train.matrix[:100]
+    whole = trained.encode(histories)
+    monkeypatch.setattr(model_module, "ENCODE_BATCH", 7)
+    np.testing.assert_allclose(trained.encode(histories), whole, atol=1e-6)
+
+
+def test_nobody_has_no_codes(trained):
+    nobody = csr_array((0, trained.n_items), dtype=np.float32)
+    assert trained.encode(nobody).shape == (0, trained.config.latent_dim)
+    assert trained.score(nobody).shape == (0, trained.n_items)
+
+
+def test_an_empty_history_has_finite_scores(trained):
+    nothing = csr_array((2, trained.n_items), dtype=np.float32)
+    assert np.isfinite(trained.score(nothing)).all()
+
+
+def test_binary_input_is_ones_whatever_the_values(matrix_of):
+    matrix = matrix_of([[5, 0, -2]])
+    found = model_input(matrix, VAEConfig(values="binary"), np.zeros(3, dtype=np.float32))
+    assert found.data.tolist() == [1, 1]
+    assert matrix.data.tolist() == [5, -2]  # the caller's data stay
+
+
+def test_weighted_input_is_what_is_above_the_items_mean(matrix_of):
+    config = VAEConfig(likelihood="gaussian", values="weighted")
+    matrix = matrix_of([[5, 0, 2], [1, 0, 0], [3, 0, 4]])
+    means = item_means_of(matrix, config)
+    assert means.tolist() == [3, 0, 3]
+    assert model_input(matrix, config, means).data.tolist() == [2, -1, -2, 0, 1]
+
+
+def test_counts_are_not_centred(matrix_of):
+    config = VAEConfig(likelihood="multinomial", values="weighted")
+    assert item_means_of(matrix_of([[5, 1], [3, 0]]), config).tolist() == [0, 0]
