@@ -37,7 +37,7 @@ def similar(
     threads: int | None,
     output: Path | None,
 ) -> None:
-    """Find the items most like --item, or the users most like --user, by cosine."""
+    """Find the items most like --item, or the users most like --user, in the latent space."""
     from recsys.recommender import Recommender
 
     settings = session.settings(recommend__k=k, machine__threads=threads).settings
@@ -81,9 +81,9 @@ def _shape(noun: str, title: str) -> Shape:
 
 def _tables(record: Record, noun: str, title: str) -> Iterator[RenderableType]:
     named = f" ({title})" if title else ""
-    columns: list[Any] = ["rank", noun, *(["title"] if noun == "item" else []), "cosine"]
+    columns: list[Any] = ["rank", noun, *(["title"] if noun == "item" else []), "similarity"]
     heading = f"Most like {noun} {record['query']}{named}"
-    table = titled_table(heading, *columns, right=("rank", "cosine"))
+    table = titled_table(heading, *columns, right=("rank", "similarity"))
     for one in record["items"]:
         shown = [one.get("title", "")] if noun == "item" else []
         table.add_row(str(one["rank"]), one[noun], *shown, f"{one['score']:.3f}")

@@ -37,7 +37,6 @@ REFUSED = {
         "the gzip stream is cut short or damaged",
     ),
     "a column missing": ("user_id,rating\na,1\n", "item"),
-    "no header": ("a,x,1,1\nb,y,2,2\n", "header"),
     "a long line": (GOOD + "a" * (2 << 20) + "\n", ", line 6: longer than 1,048,576 bytes"),
 }
 
@@ -49,6 +48,14 @@ def test_unusable_input_is_refused_with_one_line_that_names_the_file(ingest, wha
     assert result.code == 3
     assert result.complaint.startswith(f"recsys: {path}")
     assert message in result.complaint
+
+
+def test_columns_that_cannot_be_told_are_asked_for(ingest):
+    result, path = ingest("a,x,1,1\nb,y,2,2\n")
+    assert result.code == 2
+    assert str(path) in result.complaint
+    assert "'a', 'x', '1', '1'" in result.complaint
+    assert "--columns user_id,item_id" in result.complaint
 
 
 WARNED = {

@@ -42,7 +42,7 @@ def words_of(sample_file, tiny_flags, tmp_path):
         "ingest": ["ingest", str(sample_file), "--min-rating", "3"],
         "train": ["train", *tiny_flags, "--seed", "9", "--test-size", "60"],
         "index": ["index"],
-        "score": ["score", "--output", str(tmp_path / "scores"), "--block-size", "100", "-k", "5"],
+        "score": ["score", "--output", str(tmp_path / "scores"), "--block-size", "100", "-k", "50"],
         "evaluate": ["evaluate", "--metrics", "ndcg@10"],
     }
 
