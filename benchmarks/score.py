@@ -6,7 +6,7 @@ their own:
     python benchmarks/score.py --users 48000
 
 The arithmetic is the encoder's pass and the product with all item vectors for the same users in
-the same blocks: nothing is excluded, ranked or written. Both sides alternate in one process.
+the same blocks: nothing is excluded, ranked or written. Both sides alternate block by block.
 """
 
 import argparse
@@ -26,118 +26,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from machine import describe_run
+from made_workspace import Size, make_workspace
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from recsys.batch import ScoreJob, score_everyone
-from recsys.data.artefact import open_interactions, save_interactions
-from recsys.data.ids import IdMap
-from recsys.data.interactions import Events, Interactions, csr_from_pairs
-from recsys.data.splits import Split
 from recsys.index.item_index import BLOCK_SCORES
-from recsys.indexing import build_index
 from recsys.recommender import Recommender
-from recsys.vae.artefact import load_model, open_model, save_model
-from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch
-from recsys.vae.model import ENCODE_BATCH, VAE, VAEModule
+from recsys.vae.model import ENCODE_BATCH
 
 TARGET_USERS_PER_SECOND = 8_000
 TOLERANCE = 1e-5
-MEAN_HISTORY = 80
-# Zipf's law repeats the popular items within a history: draw more than are to be left.
-DRAWN_PER_KEPT = 1.33
-SCORE_SPREAD = 0.15
-
-
-@dataclass(frozen=True)
-class Size:
-    """What is made and asked for."""
-
-    users: int
-    items: int
-    latents: int
-    k: int
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One alternation of both sides, seconds for all users."""
+    """What both sides took for all users, in seconds."""
 
     scoring: float
     arithmetic: float
-
-
-def make_events(size: Size, rng: np.random.Generator) -> Events:
-    """Draw log-normal history lengths and Zipf items; every pair once, in random file order."""
-    activity = rng.lognormal(sigma=1.0, size=size.users)
-    wanted = MEAN_HISTORY * activity / activity.mean()
-    lengths = np.maximum(1, DRAWN_PER_KEPT * wanted).astype(np.int64)
-    popularity = 1 / np.arange(1, size.items + 1)
-    places = np.cumsum(popularity / popularity.sum())
-    drawn = np.searchsorted(places, rng.random(lengths.sum())).clip(max=size.items - 1)
-    # Popular items lie anywhere in a real catalogue.
-    items = rng.permutation(size.items)[drawn]
-    users = np.repeat(np.arange(size.users), lengths)
-    pairs = rng.permutation(np.unique(users * size.items + items))
-    events = Events(
-        users=_numbered(size.users, "user"),
-        items=_numbered(size.items, "item"),
-        user_positions=(pairs // size.items).astype(np.int32),
-        item_positions=(pairs % size.items).astype(np.int32),
-        values=np.ones(len(pairs), dtype=np.float32),
-        timestamps=None,
-        value_kind="none",
-    )
-    return events.select(np.ones(len(pairs), dtype=bool))
-
-
-def _numbered(n: int, noun: str) -> IdMap:
-    return IdMap.in_order(map(str, range(n)), noun)
-
-
-def make_vae(size: Size, events: Events) -> VAE:
-    """Build a model that nobody trained: popularity in the bias, tastes of a like spread."""
-    config = VAEConfig(values="binary", latent_dim=size.latents)
-    catalogue = _numbered(size.items, "item")
-    counts = np.zeros(size.items, dtype=np.int64)
-    counts[catalogue.find(events.items.ids)] = events.interactions().item_counts()
-    torch.manual_seed(0)
-    module = VAEModule(size.items, config).eval()
-    with torch.no_grad():
-        module.decoder.weight.normal_(std=SCORE_SPREAD)
-        module.decoder.bias.copy_(torch.from_numpy(np.log1p(counts).astype(np.float32)))
-    return VAE(
-        config=config,
-        items=catalogue,
-        module=module,
-        item_means=np.zeros(size.items, dtype=np.float32),
-        item_counts=counts,
-        n_train_users=size.users,
-        liked_value=1.0,
-    )
-
-
-def make_workspace(workspace: Path, size: Size) -> None:
-    """Write the three artefacts that `recsys score` reads."""
-    events = make_events(size, np.random.default_rng(0))
-    save_interactions(events, None, workspace / "interactions", config={}, metrics={})
-    vae = make_vae(size, events)
-    save_model(
-        vae, _tiny_split(vae.items), workspace / "model", training={}, metrics={}, fingerprints={}
-    )
-    model = open_model(workspace / "model")
-    store = open_interactions(workspace / "interactions")
-    build_index(load_model(model), store, model, workspace / "index")
-
-
-def _tiny_split(items: IdMap) -> Split:
-    """Give one user everything: scoring never looks at it, but a model has one."""
-    columns = np.arange(len(items))
-    row = csr_from_pairs(
-        np.zeros_like(columns), columns, np.ones(len(items), np.float32), (1, len(items))
-    )
-    return Split(Interactions(_numbered(1, "user"), items, row), None, None, ())
 
 
 def measure_memory(workspace: Path, output: Path, job: ScoreJob) -> dict[str, Any]:
@@ -156,21 +64,14 @@ def _peak_rss() -> int:
 def measure_speed(
     workspace: Path, outputs: Path, job: ScoreJob, n_rounds: int, n_compared: int
 ) -> dict[str, Any]:
-    """Time both sides alternately, the first of a round changing with it; then compare lists."""
+    """Time both sides block by block in turn, then compare lists with `recommend`'s."""
     recommender = Recommender.load(workspace)
-    first = recommender.users.ids[: min(200, len(recommender.users))]
-    recommender.recommend(list(first), k=job.k)  # threads started, pages read
+    recommender.recommend(list(recommender.users.ids[:200]), k=job.k)  # threads start, pages load
     speeds, n_rows = [], 0
     for number in range(n_rounds):
-        output = outputs / f"round-{number}"
-        if number % 2:
-            arithmetic = _time_arithmetic(recommender, job)
-        start = time.perf_counter()
-        n_rows = score_everyone(recommender, output, job).n_rows
-        scoring = time.perf_counter() - start
-        if number % 2 == 0:
-            arithmetic = _time_arithmetic(recommender, job)
-        speeds.append(Speed(scoring, arithmetic))
+        clock = _Alternation(recommender)
+        n_rows = score_everyone(recommender, outputs / f"round-{number}", job, clock).n_rows
+        speeds.append(clock.speed())
     compared = compare_with_recommend(recommender, outputs / "round-0", job.k, n_compared)
     return {
         "users": len(recommender.users),
@@ -181,12 +82,35 @@ def measure_speed(
     }
 
 
-def _time_arithmetic(recommender: Recommender, job: ScoreJob) -> float:
+class _Alternation:
+    """A progress callback that times the arithmetic of each block as soon as it is scored.
+
+    Both sides then see the same machine, however busy others make it.
+    """
+
+    def __init__(self, recommender: Recommender) -> None:
+        self.recommender = recommender
+        self.done = 0
+        self.scoring = self.arithmetic = 0.0
+        self.resumed = time.perf_counter()
+
+    def __call__(self, done: int, total: int) -> None:
+        self.scoring += time.perf_counter() - self.resumed
+        self.arithmetic += _time_arithmetic(self.recommender, np.arange(self.done, done))
+        self.done = done
+        self.resumed = time.perf_counter()
+
+    def speed(self) -> Speed:
+        # What follows the last block (the manifest) is scoring too.
+        return Speed(self.scoring + time.perf_counter() - self.resumed, self.arithmetic)
+
+
+def _time_arithmetic(recommender: Recommender, users: NDArray[np.int64]) -> float:
     """Time the encoder and the product; gathering the histories is left out of the time."""
     vae, vectors = recommender.vae, recommender.index.items.vectors
     n_together = max(1, BLOCK_SCORES // len(vectors))
     seconds = 0.0
-    for batch in _batches(recommender, job.block_size):
+    for batch in _batches(recommender, users):
         start = time.perf_counter()
         with torch.inference_mode():
             codes = vae.module.encoder(batch)[0].numpy()
@@ -197,14 +121,12 @@ def _time_arithmetic(recommender: Recommender, job: ScoreJob) -> float:
     return seconds
 
 
-def _batches(recommender: Recommender, block_size: int) -> Iterator[Batch]:
-    n_users = len(recommender.users)
-    for first in range(0, n_users, block_size):
-        histories = recommender.histories(np.arange(first, min(first + block_size, n_users)))
-        histories.data[:] = 1
-        for row in range(0, histories.shape[0], ENCODE_BATCH):
-            rows = np.arange(row, min(row + ENCODE_BATCH, histories.shape[0]))
-            yield Batch.of(histories, rows, torch.device("cpu"))
+def _batches(recommender: Recommender, users: NDArray[np.int64]) -> Iterator[Batch]:
+    histories = recommender.histories(users)
+    histories.data[:] = 1
+    for row in range(0, len(users), ENCODE_BATCH):
+        rows = np.arange(row, min(row + ENCODE_BATCH, len(users)))
+        yield Batch.of(histories, rows, torch.device("cpu"))
 
 
 def compare_with_recommend(
@@ -295,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latents", type=int, default=200)
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--block-size", type=int, default=4096, help="users of one file")
-    parser.add_argument("--rounds", type=int, default=3, help="alternations of both sides")
+    parser.add_argument("--rounds", type=int, default=3, help="times that everybody is scored")
     parser.add_argument("--compared", type=int, default=200, help="users compared with recommend")
     parser.add_argument("--threads", type=int, help="cores to use (default: all)")
     parser.add_argument("--stage", choices=["make", "memory", "speed"], help=argparse.SUPPRESS)
@@ -310,7 +232,7 @@ def run_stage(options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
     workspace, job = options.folder, ScoreJob(k=options.k, block_size=options.block_size)
     if options.stage == "make":
-        make_workspace(workspace, Size(options.users, options.items, options.latents, options.k))
+        make_workspace(workspace, Size(options.users, options.items, options.latents))
         print("null")
     elif options.stage == "memory":
         print(json.dumps(measure_memory(workspace, workspace / "memory", job)))

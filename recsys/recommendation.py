@@ -40,7 +40,11 @@ class RecommendationList:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A similar item or user; the score is the cosine of the latent vectors."""
+    """A similar item or user; a higher score is nearer, rank 1 is nearest.
+
+    `score` is, of items, the correlation of their scores over users, and, of users, the cosine
+    of their latent codes.
+    """
 
     id: str
     rank: int
@@ -73,6 +77,10 @@ class ItemRules:
             allowed[_known(items, list(self.allow))] = True
         allowed[_known(items, denied)] = False
         return allowed
+
+
+NO_RULES = ItemRules()
+"""Every item may be given."""
 
 
 def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:

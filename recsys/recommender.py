@@ -18,6 +18,7 @@ from recsys.index.artefact import ServingIndex, open_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.ranking import Ranking, top_k
 from recsys.recommendation import (
+    NO_RULES,
     ItemRules,
     Neighbour,
     Reason,
@@ -52,8 +53,7 @@ class ModelRanker:
         exclude_seen : bool
         allowed : bool or None, shape (n_items,)
         """
-        if k < 1:
-            raise ConfigError(f"k is {k}, expected at least 1")
+        _check_k(k)
         ranking = self.items.search(
             self.vae.user_vectors(histories),
             k,
@@ -152,7 +152,7 @@ class Recommender:
         histories: Interactions | None = None,
         k: int = 10,
         exclude_seen: bool = True,
-        rules: ItemRules = ItemRules(),
+        rules: ItemRules = NO_RULES,
     ) -> list[RecommendationList]:
         """Recommend for known users, for one list of items, or for histories from outside.
 
@@ -209,12 +209,13 @@ class Recommender:
         return ranker.rank(histories, k, exclude_seen=exclude_seen, allowed=allowed)
 
     def similar_items(self, item: str, k: int = 10) -> list[Neighbour]:
-        """Find the items whose decoder rows point the same way.
+        """Find the items whose scores go up and down with this one's over users.
 
         Raises
         ------
         UnknownIdError
         """
+        _check_k(k)
         (position,) = self.items.positions([item])
         query = self.index.item_directions.vectors[position][None]
         ranking = self.index.item_directions.search(query, k + 1)
@@ -227,6 +228,7 @@ class Recommender:
         ------
         UnknownIdError
         """
+        _check_k(k)
         code = self.vae.encode(self.histories(self.users.positions([user])))
         ranking = self.index.user_directions.search(unit_vectors(code), k + 1)
         return self._neighbours(user, self.index.users, ranking, k, {})
@@ -265,3 +267,8 @@ class Recommender:
             Neighbour(each, rank, score, titles.get(each))
             for rank, (each, score) in enumerate(found[:k], start=1)
         ]
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ConfigError(f"k is {k}, expected at least 1")

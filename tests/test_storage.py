@@ -286,6 +286,18 @@ def test_a_crash_between_the_renames_does_not_lose_the_old_one_to_a_second_crash
     assert open_thing(thing).file("a.txt").read_text() == "old"
 
 
+@pytest.mark.parametrize("rename", [1, 2, 3])
+def test_a_second_kill_after_one_between_the_renames_leaves_the_old_artefact(thing, rename):
+    thing.rename(thing.with_name(".thing.previous"))
+    child = subprocess.run(
+        [sys.executable, "-c", WRITER, str(thing), f"rename {rename}"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
+    assert open_thing(thing).file("a.txt").read_text() == "old"
+
+
 FILLER = """
 import resource, sys
 from pathlib import Path

@@ -18,7 +18,9 @@ def test_workspace_and_format_are_accepted_on_both_sides_of_the_command(cli, mad
     after = cli("recommend", "--user", "u001", "--workspace", made, "--format", "csv")
     assert before == after
     assert before.out.startswith("user,item,rank,score\n")
-    inner = cli("--format", "json", "recommend", "--user", "u001", "--format", "csv", workspace=made)
+    inner = cli(
+        "--format", "json", "recommend", "--user", "u001", "--format", "csv", workspace=made
+    )
     assert inner == after
 
 
@@ -135,7 +137,11 @@ def test_similar_has_the_fixed_shape(cli, made):
     ("words", "code", "message"),
     [
         (("similar", "--item", "1"), 4, "unknown item '1' (of 240 known)"),
-        (("similar", "--user", "u01"), 4, "unknown user 'u01' (of 600 known); the nearest known: 'u"),
+        (
+            ("similar", "--user", "u01"),
+            4,
+            "unknown user 'u01' (of 600 known); the nearest known: 'u",
+        ),
         (("similar",), 2, "give one of --item and --user"),
         (("similar", "--item", "001", "--user", "u001"), 2, "give one of --item and --user"),
         (("similar", "--item", "001", "-k", "0"), 2, "-k is 0, expected at least 1"),
@@ -200,7 +206,8 @@ def test_a_reader_that_has_seen_enough_is_no_failure(command, made, tmp_path, ch
 def test_an_interrupted_training_exits_with_130_and_harms_nothing(
     cli, command, changeable, tiny_flags
 ):
-    words = [*command, "--workspace", str(changeable), "train", *tiny_flags, "--epochs", "100000"]
+    words = [*command, "--workspace", str(changeable), "train", *tiny_flags]
+    words += ["-S", "training.epochs=100000"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as training:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and len(epochs_logged(changeable)) < 1:

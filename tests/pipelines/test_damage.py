@@ -21,9 +21,7 @@ MADE_BY = {"interactions": "ingest", "model": "train", "index": "index"}
 
 
 def test_the_list_above_is_every_file_of_every_artefact(made):
-    found = {
-        f"{stage}/{each.name}" for stage in MADE_BY for each in (made / stage).iterdir()
-    }
+    found = {f"{stage}/{each.name}" for stage in MADE_BY for each in (made / stage).iterdir()}
     assert found == set(FILES)
 
 

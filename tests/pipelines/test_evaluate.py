@@ -32,9 +32,7 @@ def test_the_report_has_the_fixed_shape(cli, made, tmp_path):
 def test_csv_and_json_tell_the_same(cli, made):
     (record,) = evaluate(cli, made, "--metrics", "ndcg@10").records
     assert json.loads(evaluate(cli, made, "--metrics", "ndcg@10", "--format", "json").out) == record
-    header, *rows = evaluate(
-        cli, made, "--metrics", "ndcg@10", "--format", "csv"
-    ).out.splitlines()
+    header, *rows = evaluate(cli, made, "--metrics", "ndcg@10", "--format", "csv").out.splitlines()
     assert header == "model,metric,mean,low,high"
     assert [row.split(",")[0] for row in rows] == list(record["models"])
 

@@ -15,16 +15,16 @@ def test_an_empty_workspace_misses_every_stage_and_names_the_commands(cli, tmp_p
     ]
     result = cli("verify", workspace=tmp_path)
     assert result.code == 1
-    assert result.complaint == (
-        f"recsys: {tmp_path} holds no artefact; begin with `recsys ingest`"
-    )
+    assert result.complaint == (f"recsys: {tmp_path} holds no artefact; begin with `recsys ingest`")
 
 
 def test_a_new_workspace_is_fresh_and_its_content_is_shown(cli, made):
     found = states(cli, made)
     assert [each["state"] for each in found.values()] == ["fresh"] * 3
     assert found["ingest"]["content"] == "20,740 interactions, 600 users, 240 items"
-    assert "multinomial VAE, 8 latents, split strong, best validation 0." in found["train"]["content"]
+    assert (
+        "multinomial VAE, 8 latents, split strong, best validation 0." in found["train"]["content"]
+    )
     assert found["index"]["content"].startswith("240 items, 600 users")
     assert all(each["age"] for each in found.values())
     table = cli("info", "--format", "table", workspace=made).out

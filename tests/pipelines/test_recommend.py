@@ -172,7 +172,7 @@ def test_popularity_is_the_share_of_training_users(cli, made, tmp_path):
 
 
 def test_with_allow_and_deny_n_asked_is_n_given(cli, made, tmp_path, history_of):
-    allowed = sorted(set(f"{n:03}" for n in range(1, 61)) - history_of["u001"])
+    allowed = sorted({f"{n:03}" for n in range(1, 61)} - history_of["u001"])
     allowed = [each for each in allowed if not each.endswith("7")]
     (tmp_path / "allow.txt").write_text("\n".join(allowed))
     words = ("recommend", "--user", "u001", "-k", "10", "--allow", tmp_path / "allow.txt")
@@ -253,7 +253,9 @@ def test_odd_ids_survive_all_stages_in_every_format(cli, odd_workspace, tmp_path
     assert json.loads(cli(*words, "--format", "json", workspace=odd_workspace).out) == [record]
     out = cli(*words, "--format", "csv", workspace=odd_workspace).out
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert [(row["user"], row["item"]) for row in rows] == [(odd, each) for each in items_of(record)]
+    assert [(row["user"], row["item"]) for row in rows] == [
+        (odd, each) for each in items_of(record)
+    ]
     cli(*words, "--output", tmp_path / "a.parquet", workspace=odd_workspace)
     table = pq.read_table(tmp_path / "a.parquet")
     assert table["item"].to_pylist() == items_of(record)

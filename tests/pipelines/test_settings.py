@@ -49,7 +49,10 @@ def test_a_key_without_its_section_is_enough_where_it_is_unique(cli, tmp_path):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("training.epoch=5", "unknown key 'training.epoch'; the nearest known is 'training.epochs'"),
+        (
+            "training.epoch=5",
+            "unknown key 'training.epoch'; the nearest known is 'training.epochs'",
+        ),
         ("latent_dims=5", "unknown key 'latent_dims'; the nearest known is 'latent_dim'"),
         ("training.epochs=many", "training.epochs is 'many', expected a whole number"),
         ("training.epochs=1.5", "training.epochs is '1.5', expected a whole number"),

@@ -233,17 +233,35 @@ def test_a_damaged_checkpoint_is_refused(cli, interrupted):
     assert f"the checkpoint {checkpoint} is damaged" in result.complaint
 
 
-def test_a_run_killed_between_checkpoint_and_log_can_be_resumed(cli, interrupted):
-    (log,) = (
-        each.with_name("metrics.jsonl")
-        for each in (interrupted / "runs").glob("*/checkpoint.safetensors")
-    )
-    log.unlink()
-    result = cli("train", "--resume", workspace=interrupted)
-    assert result.code == 0, result.err
-
-
 def test_a_new_training_gives_the_interrupted_one_up(cli, interrupted, tiny_flags):
     assert cli("train", *tiny_flags, workspace=interrupted).code == 0
     assert not list((interrupted / "runs").glob("*/checkpoint.safetensors"))
     assert "nothing to resume" in cli("train", "--resume", workspace=interrupted).err
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="recsys.vae.training.train saves the checkpoint before it calls on_epoch, which logs",
+)
+def test_a_run_killed_between_its_last_checkpoint_and_the_log_ends_whole(
+    cli, changeable, tiny_flags, monkeypatch
+):
+    from recsys.pipelines.runs import Run
+
+    def stop(run, epoch):
+        if epoch["epoch"] == 3:
+            raise KeyboardInterrupt
+        record(run, epoch)
+
+    record = Run.log
+    words = ("train", *tiny_flags, "-S", "validate_every=1")
+    assert cli(*words, workspace=changeable).code == 0
+    expected = cli("info", workspace=changeable).records[1]["content"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log", stop)
+        assert cli(*words, workspace=changeable).code == 130
+    result = cli("train", "--resume", workspace=changeable)
+    assert result.code == 0, result.err
+    assert cli("info", workspace=changeable).records[1]["content"] == expected
+    log = max((changeable / "runs").iterdir()) / "metrics.jsonl"
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]

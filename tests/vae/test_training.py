@@ -257,6 +257,23 @@ def test_patience_is_off_by_default(data):
     assert len(seen) == 10
 
 
+# --- the composite prior
+
+
+def test_the_composite_prior_knows_the_encoder_at_the_start_of_the_epoch(data, monkeypatch):
+    is_the_present_one = []
+    real = training_module.composite_kl
+
+    def watched(latents, mean, log_variance, old_mean, old_log_variance):
+        is_the_present_one.append(torch.allclose(mean, old_mean, atol=1e-6))
+        return real(latents, mean, log_variance, old_mean, old_log_variance)
+
+    monkeypatch.setattr(training_module, "composite_kl", watched)
+    config = replace(SMALL, prior="composite", dropout=0)
+    train(data, config, replace(SHORT, batch_size=10))  # three steps in each of four epochs
+    assert is_the_present_one == [True, False, False] * 4
+
+
 # --- schedules
 
 
@@ -318,6 +335,14 @@ def test_a_collapsed_latent_space_stops_the_run_with_advice(data, tmp_path):
     assert seen[-1].active_units == 0
     with pytest.raises(TrainingError, match="has collapsed"):  # resuming does not hide it
         train(data, config, training, checkpoint=checkpoint)
+
+
+def test_a_collapse_after_the_last_epoch_is_not_hidden_by_resuming(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_module, "ACTIVE_VARIANCE", 1e9)
+    training, checkpoint = replace(SHORT, epochs=3), tmp_path / "checkpoint"
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="no unit of 4 is active after epoch 3"):
+            train(data, SMALL, training, checkpoint=checkpoint)
 
 
 def test_an_annealed_run_is_given_time_before_it_is_called_collapsed(data):

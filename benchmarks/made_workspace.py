@@ -1,0 +1,102 @@
+"""A workspace with a model that nobody trained: plausible histories and scores of any size."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recsys.data.artefact import open_interactions, save_interactions
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Events, Interactions, csr_from_pairs
+from recsys.data.splits import Split
+from recsys.indexing import build_index
+from recsys.vae.artefact import load_model, open_model, save_model
+from recsys.vae.config import VAEConfig
+from recsys.vae.model import VAE, VAEModule
+
+MEAN_HISTORY = 80
+# Zipf's law repeats the popular items within a history: draw more than are to be left.
+DRAWN_PER_KEPT = 1.33
+SCORE_SPREAD = 0.15
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is made."""
+
+    users: int
+    items: int
+    latents: int
+
+
+def make_events(size: Size, rng: np.random.Generator) -> Events:
+    """Draw log-normal history lengths and Zipf items; every pair once, in random file order."""
+    activity = rng.lognormal(sigma=1.0, size=size.users)
+    wanted = MEAN_HISTORY * activity / activity.mean()
+    lengths = np.maximum(1, DRAWN_PER_KEPT * wanted).astype(np.int64)
+    popularity = 1 / np.arange(1, size.items + 1)
+    places = np.cumsum(popularity / popularity.sum())
+    drawn = np.searchsorted(places, rng.random(lengths.sum())).clip(max=size.items - 1)
+    # Popular items lie anywhere in a real catalogue.
+    items = rng.permutation(size.items)[drawn]
+    users = np.repeat(np.arange(size.users), lengths)
+    pairs = rng.permutation(np.unique(users * size.items + items))
+    events = Events(
+        users=_numbered(size.users, "user"),
+        items=_numbered(size.items, "item"),
+        user_positions=(pairs // size.items).astype(np.int32),
+        item_positions=(pairs % size.items).astype(np.int32),
+        values=np.ones(len(pairs), dtype=np.float32),
+        timestamps=None,
+        value_kind="none",
+    )
+    return events.select(np.ones(len(pairs), dtype=bool))
+
+
+def _numbered(n: int, noun: str) -> IdMap:
+    return IdMap.in_order(map(str, range(n)), noun)
+
+
+def make_vae(size: Size, events: Events) -> VAE:
+    """Build a model that nobody trained: popularity in the bias, tastes of a like spread."""
+    config = VAEConfig(values="binary", latent_dim=size.latents)
+    catalogue = _numbered(size.items, "item")
+    counts = np.zeros(size.items, dtype=np.int64)
+    counts[catalogue.find(events.items.ids)] = events.interactions().item_counts()
+    torch.manual_seed(0)
+    module = VAEModule(size.items, config).eval()
+    with torch.no_grad():
+        module.decoder.weight.normal_(std=SCORE_SPREAD)
+        module.decoder.bias.copy_(torch.from_numpy(np.log1p(counts).astype(np.float32)))
+    return VAE(
+        config=config,
+        items=catalogue,
+        module=module,
+        item_means=np.zeros(size.items, dtype=np.float32),
+        item_counts=counts,
+        n_train_users=size.users,
+        liked_value=1.0,
+    )
+
+
+def make_workspace(workspace: Path, size: Size) -> None:
+    """Write the three artefacts that `recsys score` reads."""
+    events = make_events(size, np.random.default_rng(0))
+    save_interactions(events, None, workspace / "interactions", config={}, metrics={})
+    vae = make_vae(size, events)
+    save_model(
+        vae, _tiny_split(vae.items), workspace / "model", training={}, metrics={}, fingerprints={}
+    )
+    model = open_model(workspace / "model")
+    store = open_interactions(workspace / "interactions")
+    build_index(load_model(model), store, model, workspace / "index")
+
+
+def _tiny_split(items: IdMap) -> Split:
+    """Give one user everything: scoring never looks at it, but a model has one."""
+    columns = np.arange(len(items))
+    row = csr_from_pairs(
+        np.zeros_like(columns), columns, np.ones(len(items), np.float32), (1, len(items))
+    )
+    return Split(Interactions(_numbered(1, "user"), items, row), None, None, ())
