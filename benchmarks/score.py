@@ -145,7 +145,7 @@ def compare_with_recommend(
         items = np.array([each.item for each in asked.items], dtype=object)
         scores = np.array([each.score for each in asked.items])
         gap = _widest_swap(rows["item"].to_numpy(dtype=object), rows["score"], items, scores)
-        n_swapped += gap > 0
+        n_swapped += list(items) != list(rows["item"])
         worst = max(worst, gap)
         if gap > TOLERANCE:
             wrong.append(user)
@@ -168,6 +168,7 @@ def _widest_swap(
         max(
             abs(own[ours] - own.get(theirs, min(own.values()))),
             abs(others[theirs] - others.get(ours, min(others.values()))),
+            abs(own[ours] - others[theirs]),
         )
         for ours, theirs in zip(items, asked_items, strict=True)
         if ours != theirs

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from recsys.data.splits import Split
     from recsys.ranking import Scorer
     from recsys.vae.config import VAEConfig
-    from recsys.vae.training import EpochReport
+    from recsys.vae.tally import EpochReport
 
 
 @click.command(epilog=epilog("recsys train --split strong --test-size 1000 --epochs 60"))

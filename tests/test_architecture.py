@@ -139,10 +139,6 @@ def test_a_library_stays_in_its_place(library):
         )
 
 
-COMES_WITH = {"requests": "pooch"}
-"""Libraries that a declared one needs itself."""
-
-
 def test_third_party_libraries_are_declared_dependencies():
     setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
     declared = {
@@ -153,7 +149,6 @@ def test_third_party_libraries_are_declared_dependencies():
         for imported in imports_of(module):
             library = imported.split(".")[0]
             known = library in sys.stdlib_module_names or library == "recsys"
-            library = COMES_WITH.get(library, library)
             assert known or library in declared, f"{module} imports {library}"
 
 

@@ -17,9 +17,11 @@ from recsys.storage import write_atomically
 class Checkpoint:
     """Everything that the next epoch depends on, and the best weights so far.
 
-    `moments` is Adam's state: parameter number -> {"step", "exp_avg", "exp_avg_sq"}.
+    `identity` is a hash of the settings and the data; `moments` is Adam's state: parameter
+    number -> {"step", "exp_avg", "exp_avg_sq"}.
     """
 
+    identity: str
     epoch: int
     best_epoch: int
     best_validation: float | None
@@ -35,6 +37,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     for number, moments in checkpoint.moments.items():
         tensors |= {f"adam/{number}/{name}": tensor for name, tensor in moments.items()}
     state = {
+        "identity": checkpoint.identity,
         "epoch": checkpoint.epoch,
         "best_epoch": checkpoint.best_epoch,
         "best_validation": checkpoint.best_validation,
@@ -45,13 +48,13 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         raise ArtefactError(f"could not write {path}: {error.strerror}") from error
 
 
-def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
-    """Read what `save_checkpoint` wrote.
+def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoint:
+    """Read what `save_checkpoint` wrote, if it is of the training that `identity` names.
 
     Raises
     ------
     ArtefactError
-        The file is damaged.
+        The file is damaged, or was written by a training on other data or with other settings.
     """
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "adam": {}}
     try:
@@ -64,12 +67,18 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         best_validation = state["best_validation"]
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ArtefactError(f"the checkpoint {path} is damaged; train without --resume") from error
+    if state.get("identity") != identity:
+        raise ArtefactError(
+            f"the checkpoint {path} is of a training on other data or with other settings; "
+            "train without --resume"
+        )
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in groups["adam"].items():
         number, name = key.split("/", 1)
         # Adam keeps its step counters on the host unless it is fused.
         moments.setdefault(int(number), {})[name] = tensor
     return Checkpoint(
+        identity=identity,
         epoch=epoch,
         best_epoch=best_epoch,
         best_validation=best_validation,

@@ -4,10 +4,11 @@ Every random number of an epoch comes from (seed, epoch), so a checkpoint holds 
 """
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,34 +23,11 @@ from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch, Encoder
 from recsys.vae.model import VAE, VAEModule, item_means_of, model_input
 from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, standard_kl
-
-ACTIVE_VARIANCE = 0.01
-"""A latent unit is active when its mean varies more than this over users (Burda et al. 2016)."""
+from recsys.vae.schedule import annealed, cosine_rate
+from recsys.vae.tally import EpochReport, Tally
 
 COLLAPSE_AFTER = 3
 """Epochs that a latent space may take to come alive."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch did; loss and its terms in nats per user, lower is better.
-
-    `loss` is `reconstruction` + `kl`, the latter with its weight; `validation` is the value of
-    the caller's function (higher is better), None in epochs without validation.
-    """
-
-    epoch: int
-    n_epochs: int
-    loss: float
-    reconstruction: float
-    kl: float
-    active_units: int
-    latent_dim: int
-    validation: float | None
-    best_validation: float | None
-    best_epoch: int
-    users_per_second: float
-    seconds_left: float
 
 
 def train(
@@ -88,11 +66,13 @@ def train(
         Fewer than two users or items, or negative weights under the multinomial likelihood.
     TrainingError
         The loss is no longer finite, or no latent unit is active.
+    ArtefactError
+        The checkpoint is damaged, or of other data or settings.
     """
     _check_data(interactions, config)
     run = _Run(interactions, config, training, torch.device(device))
     if checkpoint is not None and checkpoint.exists():
-        run.restore(load_checkpoint(checkpoint, run.device))
+        run.restore(load_checkpoint(checkpoint, run.identity, run.device))
     while run.epoch < training.epochs and not run.out_of_patience():
         report = run.run_epoch(validate)
         collapsed = _has_collapsed(report, config)
@@ -132,6 +112,16 @@ class _Run:
         self.best_validation: float | None = None
         self.best_weights = _weights(self.module)
 
+    @cached_property
+    def identity(self) -> str:
+        """Hash of settings and data: a checkpoint goes on with these and no others."""
+        digest = hashlib.sha256(repr((self.config, self.training)).encode())
+        digest.update(self.interactions.items.fingerprint.encode())
+        matrix = self.interactions.matrix
+        for array in (matrix.indptr, matrix.indices, matrix.data):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
     @property
     def steps_per_epoch(self) -> int:
         return math.ceil(self.interactions.n_users / self.training.batch_size)
@@ -162,7 +152,7 @@ class _Run:
             seconds_left=self.seconds / self.epochs_timed * (self.training.epochs - self.epoch),
         )
 
-    def _check_finite(self, tally: "_Tally") -> None:
+    def _check_finite(self, tally: Tally) -> None:
         """Stop before broken weights are validated or written to the checkpoint."""
         loss = tally.reconstruction + tally.kl
         weights_are_finite = all(each.isfinite().all() for each in self.module.parameters())
@@ -174,12 +164,12 @@ class _Run:
                 "and train again"
             )
 
-    def _train_epoch(self) -> "_Tally":
+    def _train_epoch(self) -> Tally:
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
         order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
         generator = torch.Generator(self.device)
         generator.manual_seed(int(seeds.generate_state(1)[0]))
-        tally = _Tally(self.config.latent_dim, self.device)
+        tally = Tally(self.config.latent_dim, self.device)
         if self.config.prior == "composite":
             self.previous_encoder.load_state_dict(self.module.encoder.state_dict())
         self.module.train()
@@ -190,7 +180,7 @@ class _Run:
         self.module.eval()
         return tally
 
-    def _step(self, batch: Batch, step: int, generator: torch.Generator, tally: "_Tally") -> None:
+    def _step(self, batch: Batch, step: int, generator: torch.Generator, tally: Tally) -> None:
         progress = self.epoch + step / self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = cosine_rate(self.training.learning_rate, progress / self.training.epochs)
@@ -249,6 +239,11 @@ class _Run:
         if not last and self.epoch % self.training.validate_every:
             return None
         value = validate(self._model(self.module).score)
+        if math.isnan(value):
+            raise TrainingError(
+                f"the validation figure is not a number after epoch {self.epoch}: the validation "
+                "users hold values that the model cannot score"
+            )
         if self.best_validation is None or value > self.best_validation:
             self.best_validation, self.best_epoch = value, self.epoch
             self.best_weights = _weights(self.module)
@@ -284,6 +279,7 @@ class _Run:
     def snapshot(self) -> Checkpoint:
         """Everything that the next epoch depends on."""
         return Checkpoint(
+            identity=self.identity,
             epoch=self.epoch,
             best_epoch=self.best_epoch,
             best_validation=self.best_validation,
@@ -300,58 +296,6 @@ class _Run:
         self.epoch, self.best_epoch = checkpoint.epoch, checkpoint.best_epoch
         self.best_validation = checkpoint.best_validation
         self.best_weights = checkpoint.best_weights
-
-
-class _Tally:
-    """Sums over an epoch, kept on the device so that no step waits for the host."""
-
-    def __init__(self, latent_dim: int, device: torch.device) -> None:
-        self._terms = torch.zeros(2, dtype=torch.float64, device=device)
-        self._sums = torch.zeros(2, latent_dim, dtype=torch.float64, device=device)
-
-    def add(self, reconstruction: Tensor, kl: Tensor, mean: Tensor) -> None:
-        """Add one step's terms (nats, summed over users) and latent means."""
-        self._terms += torch.stack([reconstruction, kl])
-        self._sums += torch.stack([mean.sum(0), mean.square().sum(0)])
-
-    @property
-    def reconstruction(self) -> float:
-        """Nats, summed over users."""
-        return float(self._terms[0])
-
-    @property
-    def kl(self) -> float:
-        """Weighted nats, summed over users."""
-        return float(self._terms[1])
-
-    def active_units(self, n_users: int) -> int:
-        """Count the latent dimensions whose mean varies over users."""
-        first, second = self._sums / n_users
-        return int((second - first.square() > ACTIVE_VARIANCE).sum())
-
-
-def cosine_rate(start: float, progress: float) -> float:
-    """Learning rate after a share `progress` of training, falling from `start` to 0.
-
-    Examples
-    --------
-    >>> [round(cosine_rate(1.0, share), 3) for share in (0, 0.25, 0.5, 1)]
-    [1.0, 0.854, 0.5, 0.0]
-    """
-    return start * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def annealed(config: VAEConfig, epochs_done: float) -> float:
-    """Weight of the KL after so many (fractional) epochs.
-
-    Examples
-    --------
-    >>> [annealed(VAEConfig(kl_weight=0.2, anneal_epochs=10), done) for done in (0, 5, 20)]
-    [0.0, 0.1, 0.2]
-    """
-    if config.anneal_epochs == 0:
-        return config.kl_weight
-    return config.kl_weight * min(1.0, epochs_done / config.anneal_epochs)
 
 
 def _check_data(interactions: Interactions, config: VAEConfig) -> None:

@@ -6,6 +6,7 @@ from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 CHECKPOINT = Checkpoint(
+    identity="run",
     epoch=7,
     best_epoch=5,
     best_validation=0.25,
@@ -25,7 +26,7 @@ def path(tmp_path):
 
 
 def test_a_checkpoint_is_read_as_it_was_written(path):
-    found = load_checkpoint(path, CPU)
+    found = load_checkpoint(path, "run", CPU)
     assert (found.epoch, found.best_epoch, found.best_validation) == (7, 5, 0.25)
     for ours, theirs in (
         (found.weights, CHECKPOINT.weights),
@@ -41,7 +42,7 @@ def test_a_checkpoint_is_read_as_it_was_written(path):
 def test_a_truncated_checkpoint_is_refused(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ArtefactError) as caught:
-        load_checkpoint(path, CPU)
+        load_checkpoint(path, "run", CPU)
     assert str(caught.value) == f"the checkpoint {path} is damaged; train without --resume"
 
 
@@ -51,13 +52,13 @@ def test_another_safetensors_file_is_no_checkpoint(path):
     for metadata in (None, {"state": "not json"}, {"state": "{}"}, {"state": "[]"}):
         save_file({"weights/x": torch.ones(1)}, path, metadata=metadata)
         with pytest.raises(ArtefactError, match="is damaged; train without --resume"):
-            load_checkpoint(path, CPU)
+            load_checkpoint(path, "run", CPU)
 
 
 def test_a_pickle_in_its_place_is_refused_and_does_not_run(path, tmp_path):
     path.write_bytes(b"cos\nmkdir\n(S'" + str(tmp_path / "ran").encode() + b"'\ntR.")
     with pytest.raises(ArtefactError, match="is damaged"):
-        load_checkpoint(path, CPU)
+        load_checkpoint(path, "run", CPU)
     assert not (tmp_path / "ran").exists()
 
 
@@ -66,3 +67,10 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_with_its_path(tmp_path)
     with pytest.raises(ArtefactError) as caught:
         save_checkpoint(path, CHECKPOINT)
     assert str(caught.value) == f"could not write {path}: No such file or directory"
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, CHECKPOINT)
+    with pytest.raises(ArtefactError, match="of a training on other data or with other"):
+        load_checkpoint(path, "another run", CPU)

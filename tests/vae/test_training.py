@@ -15,9 +15,10 @@ from scipy.sparse import csr_array
 from recsys.baselines import Popularity, mean_metric
 from recsys.errors import DataError, TrainingError
 from recsys.metrics import DEFAULT_VALIDATION_METRIC
-from recsys.vae import training as training_module
+from recsys.vae import tally
 from recsys.vae.config import TrainingConfig, VAEConfig
-from recsys.vae.training import annealed, cosine_rate, train
+from recsys.vae.schedule import annealed, cosine_rate
+from recsys.vae.training import train
 
 ROOT = Path(__file__).parents[2]
 SMALL = VAEConfig(values="binary", latent_dim=4, hidden_dim=8, encoder_layers=2, kl_weight=0.01)
@@ -338,7 +339,7 @@ def test_a_collapsed_latent_space_stops_the_run_with_advice(data, tmp_path):
 
 
 def test_a_collapse_after_the_last_epoch_is_not_hidden_by_resuming(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_module, "ACTIVE_VARIANCE", 1e9)
+    monkeypatch.setattr(tally, "ACTIVE_VARIANCE", 1e9)
     training, checkpoint = replace(SHORT, epochs=3), tmp_path / "checkpoint"
     for _ in range(2):
         with pytest.raises(TrainingError, match="no unit of 4 is active after epoch 3"):
@@ -458,3 +459,13 @@ def test_scores_of_a_rating_model_are_in_the_unit_of_the_ratings(data):
     np.testing.assert_allclose(vae.item_means, means, rtol=1e-6)
     empty = csr_array((1, 12), dtype=np.float32)
     assert np.abs(vae.score(empty)[0] - means).max() < 1
+
+
+def test_a_validation_figure_that_is_not_a_number_stops_the_run(split, small_config):
+    with pytest.raises(TrainingError, match="the validation figure is not a number after epoch 1"):
+        train(
+            split.train,
+            small_config,
+            TrainingConfig(epochs=1),
+            validate=lambda score: float("nan"),
+        )

@@ -1,0 +1,59 @@
+"""What an epoch adds up to, and the report that is made of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ACTIVE_VARIANCE = 0.01
+"""A latent unit is active when its mean varies more than this over users (Burda et al. 2016)."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did; loss and its terms in nats per user, lower is better.
+
+    `loss` is `reconstruction` + `kl`, the latter with its weight; `validation` is the value of
+    the caller's function (higher is better), None in epochs without validation.
+    """
+
+    epoch: int
+    n_epochs: int
+    loss: float
+    reconstruction: float
+    kl: float
+    active_units: int
+    latent_dim: int
+    validation: float | None
+    best_validation: float | None
+    best_epoch: int
+    users_per_second: float
+    seconds_left: float
+
+
+class Tally:
+    """Sums over an epoch, kept on the device so that no step waits for the host."""
+
+    def __init__(self, latent_dim: int, device: torch.device) -> None:
+        self._terms = torch.zeros(2, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(2, latent_dim, dtype=torch.float64, device=device)
+
+    def add(self, reconstruction: Tensor, kl: Tensor, mean: Tensor) -> None:
+        """Add one step's terms (nats, summed over users) and latent means."""
+        self._terms += torch.stack([reconstruction, kl])
+        self._sums += torch.stack([mean.sum(0), mean.square().sum(0)])
+
+    @property
+    def reconstruction(self) -> float:
+        """Nats, summed over users."""
+        return float(self._terms[0])
+
+    @property
+    def kl(self) -> float:
+        """Weighted nats, summed over users."""
+        return float(self._terms[1])
+
+    def active_units(self, n_users: int) -> int:
+        """Count the latent dimensions whose mean varies over users."""
+        first, second = self._sums / n_users
+        return int((second - first.square() > ACTIVE_VARIANCE).sum())
