@@ -16,6 +16,7 @@ from recsys.baselines import Popularity, mean_metric
 from recsys.errors import DataError, TrainingError
 from recsys.metrics import DEFAULT_VALIDATION_METRIC
 from recsys.vae import tally
+from recsys.vae import training as training_module
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.training import train
