@@ -106,9 +106,7 @@ def progress_bar() -> Progress:
 
 def titled_table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     """A table in the one style that all commands share; columns in `right` hold numbers."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
-    )
+    table = Table(title=title, box=None, padding=(0, 2, 0, 0))
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return table

@@ -57,7 +57,7 @@ def score(
     """Write everybody's top k, block by block: columns user, item, rank, score.
 
     Memory does not grow with the number of users. Run it again to go on after an interruption;
-    manifest.json is written when all is done.
+    _manifest.json is written when all is done.
     """
     from recsys.batch import ScoreJob, score_everyone
     from recsys.recommendation import ItemRules

@@ -1,10 +1,10 @@
 """Everybody's top k, block by block: bounded memory, resumable, one file a block.
 
 OUTPUT/
-  job.json             what is being computed; another job's folder is refused
+  _job.json            what is being computed; another job's folder is refused
   part-00000.parquet   user, item, rank, score; one row a recommendation
   ...
-  manifest.json        written last: the job, the number of users and rows, the files
+  _manifest.json       written last: the job, the number of users and rows, the files
 """
 
 import hashlib
@@ -26,7 +26,8 @@ from recsys.recommendation import ItemRules
 from recsys.recommender import Recommender
 from recsys.storage import write_atomically
 
-JOB, MANIFEST = "job.json", "manifest.json"
+# Readers of a folder of Parquet files pass over names that begin with an underscore.
+JOB, MANIFEST = "_job.json", "_manifest.json"
 
 
 @dataclass(frozen=True)

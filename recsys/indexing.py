@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.data.artefact import InteractionStore
 from recsys.data.histories import Histories
-from recsys.index.artefact import ServingIndex
+from recsys.index.artefact import save_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.storage import Artefact
 from recsys.vae.model import VAE
@@ -43,13 +43,15 @@ def build_index(
     mean = total / len(histories.users)
     covariance = squares / len(histories.users) - np.outer(mean, mean)
     vectors = vae.item_vectors()
-    ServingIndex(
+    save_index(
+        path,
         items=ItemIndex.of(vectors),
         item_directions=ItemIndex.of(score_directions(vectors[:, :-1], covariance)),
         user_directions=user_directions,
         users=histories.users,
-        model_fingerprint=model.manifest.fingerprint,
-    ).save(path, model=model, data=store.artefact)
+        model=model,
+        data=store.artefact,
+    )
 
 
 def score_directions(

@@ -59,7 +59,7 @@ def test_seen_items_and_rules_are_as_recommend_has_them(recommender, tmp_path):
 
 
 def test_the_manifest_holds_the_totals(recommender, scored):
-    manifest = json.loads((scored / "manifest.json").read_text())
+    manifest = json.loads((scored / "_manifest.json").read_text())
     assert manifest["n_users"] == 600
     assert manifest["n_rows"] == len(table(scored)) == 6000
     assert (manifest["n_blocks"], manifest["n_blocks_reused"]) == (5, 0)
@@ -78,7 +78,7 @@ def test_progress_is_told_after_every_block(recommender, tmp_path):
 def test_only_the_blocks_that_are_missing_are_computed_again(recommender, scored, monkeypatch):
     before = {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in parts(scored)}
     (scored / "part-00002.parquet").unlink()
-    (scored / "manifest.json").unlink()
+    (scored / "_manifest.json").unlink()
     ranked = []
     rank = Recommender.rank
 
@@ -125,7 +125,7 @@ def test_a_run_that_stopped_goes_on(recommender, tmp_path):
 
     with pytest.raises(StoppedError):
         score_everyone(recommender, tmp_path / "scores", JOB, stop)
-    assert not (tmp_path / "scores" / "manifest.json").exists()
+    assert not (tmp_path / "scores" / "_manifest.json").exists()
     assert len(parts(tmp_path / "scores")) == 2
     assert score_everyone(recommender, tmp_path / "scores", JOB).n_blocks_reused == 2
     assert len(table(tmp_path / "scores")) == 6000
@@ -170,7 +170,7 @@ def test_a_folder_with_something_else_in_it_is_refused(recommender, tmp_path):
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", "null"])
 def test_a_job_file_that_is_not_ours_is_refused(recommender, tmp_path, content):
-    (tmp_path / "job.json").write_text(content)
+    (tmp_path / "_job.json").write_text(content)
     with pytest.raises(ConfigError, match=r"job\.json is not a score job's; give a new --output f"):
         score_everyone(recommender, tmp_path, JOB)
 

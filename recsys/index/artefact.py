@@ -1,6 +1,7 @@
 """What look-ups need, as one artefact: item vectors to score with, directions to compare by."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from recsys import storage
@@ -16,47 +17,76 @@ MADE_BY = "recsys index"
 
 @dataclass(frozen=True, eq=False)
 class ServingIndex:
-    """The indexes behind recommend and similar.
+    """The opened indexes behind recommend and similar; each is read when it is first needed.
 
     Parameters
     ----------
-    items : ItemIndex
-        Decoder rows with the bias as their last dimension, dim latent_dim + 1.
-    item_directions : ItemIndex
-        Of length 1, for comparing items by cosine.
-    user_directions : ItemIndex
-        Latent codes of `users`, of length 1.
-    users : IdMap
-        Who had a history when the index was built.
+    artefact : storage.Artefact
     model_fingerprint : str
         Of the model that the vectors are from.
     """
 
-    items: ItemIndex
-    item_directions: ItemIndex
-    user_directions: ItemIndex
-    users: IdMap
+    artefact: storage.Artefact
     model_fingerprint: str
 
-    def save(self, path: Path, *, model: storage.Artefact, data: storage.Artefact) -> None:
-        """Write as one artefact, stamped with the model and the data that it was built from."""
-        fingerprints = {
-            "model": self.model_fingerprint,
+    @cached_property
+    def items(self) -> ItemIndex:
+        """Decoder rows with the bias as their last dimension, dim latent_dim + 1."""
+        return ItemIndex.load(self.artefact.file("items.faiss"))
+
+    @cached_property
+    def item_directions(self) -> ItemIndex:
+        """One vector of length 1 an item, for comparing items by their inner product."""
+        return ItemIndex.load(self.artefact.file("item_directions.faiss"))
+
+    @cached_property
+    def user_directions(self) -> ItemIndex:
+        """Latent codes of `users`, of length 1."""
+        return ItemIndex.load(self.artefact.file("user_directions.faiss"))
+
+    @cached_property
+    def users(self) -> IdMap:
+        """Who had a history when the index was built."""
+        return load_ids(self.artefact.file("users.parquet"), "user", MADE_BY)
+
+
+def save_index(
+    path: Path,
+    *,
+    items: ItemIndex,
+    item_directions: ItemIndex,
+    user_directions: ItemIndex,
+    users: IdMap,
+    model: storage.Artefact,
+    data: storage.Artefact,
+) -> None:
+    """Write the indexes as one artefact, stamped with the model and the data they are from.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced whole; a crash leaves what stood there.
+    items, item_directions, user_directions, users
+        As in `ServingIndex`.
+    model, data : storage.Artefact
+        The vectors' model, and the interactions whose users are indexed.
+    """
+    with storage.writing(
+        path,
+        KIND,
+        FORMAT_VERSION,
+        config={"kind": "exact", "data_created": data.manifest.created},
+        metrics={"n_items": len(items), "n_users": len(users)},
+        fingerprints={
+            "model": model.manifest.fingerprint,
             "items": model.manifest.fingerprints["items"],
             "events": data.manifest.fingerprints["events"],
-        }
-        with storage.writing(
-            path,
-            KIND,
-            FORMAT_VERSION,
-            config={"kind": "exact", "data_created": data.manifest.created},
-            metrics={"n_items": len(self.items), "n_users": len(self.users)},
-            fingerprints=fingerprints,
-        ) as folder:
-            self.items.save(folder / "items.faiss")
-            self.item_directions.save(folder / "item_directions.faiss")
-            self.user_directions.save(folder / "user_directions.faiss")
-            save_ids(self.users, folder / "users.parquet")
+        },
+    ) as folder:
+        items.save(folder / "items.faiss")
+        item_directions.save(folder / "item_directions.faiss")
+        user_directions.save(folder / "user_directions.faiss")
+        save_ids(users, folder / "users.parquet")
 
 
 def open_index(path: Path, *, expected_model: storage.Artefact) -> ServingIndex:
@@ -75,10 +105,4 @@ def open_index(path: Path, *, expected_model: storage.Artefact) -> ServingIndex:
             f"{path} was built from model {built_from[:12]}, but {expected_model.path} is "
             f"model {present[:12]}; run `{MADE_BY}`"
         )
-    return ServingIndex(
-        items=ItemIndex.load(artefact.file("items.faiss")),
-        item_directions=ItemIndex.load(artefact.file("item_directions.faiss")),
-        user_directions=ItemIndex.load(artefact.file("user_directions.faiss")),
-        users=load_ids(artefact.file("users.parquet"), "user", MADE_BY),
-        model_fingerprint=present,
-    )
+    return ServingIndex(artefact, present)

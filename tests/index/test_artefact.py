@@ -80,5 +80,10 @@ def test_a_pickle_bomb_in_an_index_is_refused_and_does_not_run(
     forge(root / "index", name, bomb.content)
     assert open_artefact(root / "index", "index", 1, made_by="x")  # the checksums are mended
     with pytest.raises(ArtefactError, match=rf"{name} is not a .*; run `recsys index`"):
-        open_index(root / "index", expected_model=open_model(root / "model"))
+        read_all(open_index(root / "index", expected_model=open_model(root / "model")))
     assert not bomb.has_run()
+
+
+def read_all(index):
+    """Each file is read when it is first needed."""
+    return index.items, index.item_directions, index.user_directions, index.users

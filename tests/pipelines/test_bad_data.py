@@ -141,7 +141,7 @@ def test_a_line_of_a_gigabyte_is_refused_in_bounded_memory(command, tmp_path):
 
     words = [*command, "--workspace", str(tmp_path / "workspace"), "ingest", "-"]
     code, err, peak = peak_memory(words, feed)
-    assert code == 3
+    assert code == 3, err
     assert err.splitlines()[-1].startswith(
         "recsys: standard input, line 6: longer than 1,048,576 bytes"
     )
@@ -157,6 +157,6 @@ def test_a_zipped_gigabyte_in_one_line_is_refused_in_bounded_memory(command, tmp
             stream.write(b"a" * (1 << 20))
     words = [*command, "--workspace", str(tmp_path / "workspace"), "ingest", str(path)]
     code, err, peak = peak_memory(words)
-    assert code == 3
+    assert code == 3, err
     assert f"recsys: {path}, line 6: longer than 1,048,576 bytes" in err
     assert peak < GIGABYTE

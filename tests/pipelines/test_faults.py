@@ -84,7 +84,7 @@ def check_repeatable(cli, workspace, stage, words, tmp_path):
     ]
     assert left == []
     if stage == "score":
-        manifest = json.loads((tmp_path / "scores" / "manifest.json").read_text())
+        manifest = json.loads((tmp_path / "scores" / "_manifest.json").read_text())
         assert manifest["n_users"] == 600
         assert all((tmp_path / "scores" / name).exists() for name in manifest["files"])
 

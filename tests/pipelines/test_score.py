@@ -18,7 +18,7 @@ def score(cli, made, tmp_path):
 
 def rows_of(folder):
     """Every row in the order of the files that the manifest lists."""
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / "_manifest.json").read_text())
     return [row for name in manifest["files"] for row in pq.read_table(folder / name).to_pylist()]
 
 
@@ -47,7 +47,7 @@ def test_finished_blocks_are_kept_and_missing_ones_made(score, tmp_path):
     folder = tmp_path / "scores"
     before = rows_of(folder)
     (folder / "part-00003.parquet").unlink()
-    (folder / "manifest.json").unlink()
+    (folder / "_manifest.json").unlink()
     kept = (folder / "part-00002.parquet").stat().st_mtime_ns
     again = score("-k", "5", "--block-size", "100")
     assert again.code == 0
