@@ -81,6 +81,9 @@ for _command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one line, a bug keeps its traceback."""
+    # Read when torch is loaded, which is later. Threads that spin while they wait make training
+    # many times slower when other processes want the cores: see docs/experiments.md.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(arguments))
 
 

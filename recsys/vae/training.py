@@ -26,8 +26,8 @@ from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, st
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.tally import EpochReport, Tally
 
-COLLAPSE_AFTER = 3
-"""Epochs that a latent space may take to come alive."""
+STEPS_TO_COME_ALIVE = 200
+"""Steps of the optimiser that a latent space may take before no active unit is a collapse."""
 
 
 def train(
@@ -75,7 +75,7 @@ def train(
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
     while run.epoch < training.epochs and not run.out_of_patience():
         report = run.run_epoch(validate)
-        collapsed = _has_collapsed(report, config)
+        collapsed = run.has_collapsed(report)
         if checkpoint is not None and not collapsed:
             save_checkpoint(checkpoint, run.snapshot())
         if on_epoch is not None:
@@ -249,6 +249,13 @@ class _Run:
             self.best_weights = _weights(self.module)
         return value
 
+    def has_collapsed(self, report: EpochReport) -> bool:
+        """Whether no unit is active although the space has had its time to come alive."""
+        if report.active_units or self.config.autoencoder:
+            return False
+        steps = (self.epoch - self.config.anneal_epochs) * self.steps_per_epoch
+        return steps >= STEPS_TO_COME_ALIVE or self.epoch == self.training.epochs
+
     def out_of_patience(self) -> bool:
         """Whether `patience` validations have passed without a new best."""
         patience = self.training.patience * self.training.validate_every
@@ -314,11 +321,6 @@ def _check_data(interactions: Interactions, config: VAEConfig) -> None:
             "the multinomial likelihood needs weights of at least 0, found "
             f"{interactions.matrix.data.min():g}; set vae.likelihood=gaussian or vae.values=binary"
         )
-
-
-def _has_collapsed(report: EpochReport, config: VAEConfig) -> bool:
-    late = report.epoch >= COLLAPSE_AFTER + config.anneal_epochs
-    return late and report.active_units == 0 and not config.autoencoder
 
 
 def _collapse_message(report: EpochReport, config: VAEConfig) -> str:
