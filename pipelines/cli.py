@@ -84,7 +84,12 @@ def main(arguments: list[str] | None = None) -> None:
     # Read when torch is loaded, which is later. Threads that spin while they wait make training
     # many times slower when other processes want the cores: see docs/experiments.md.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(run(arguments))
+    exit_code = run(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Without Python's tear-down: now and then a reader thread of pyarrow is still alive after a
+    # refusal, and would turn the exit code into an abort's 134.
+    os._exit(exit_code)
 
 
 def run(arguments: list[str] | None = None) -> int:

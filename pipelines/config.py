@@ -170,7 +170,8 @@ def resolve(
     Raises
     ------
     ConfigError
-        An unknown key (names the nearest known), or a value of the wrong type or range.
+        An unknown key (names the nearest known), a key set by -S and by
+        its own option, or a value of the wrong type or range.
     """
     values: dict[str, Any] = {}
     sources = dict.fromkeys(_KEYS, "default")
@@ -192,7 +193,10 @@ def resolve(
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(f"-S {assignment!r}: expected key=value, such as training.epochs=20")
-        put(_full_key(name.strip(), f"-S {assignment}"), text.strip(), "flag", f"-S {assignment}")
+        key = _full_key(name.strip(), f"-S {assignment}")
+        if flags.get(key) is not None:
+            raise ConfigError(f"-S {assignment}: {key} has its own option on this command line too")
+        put(key, text.strip(), "flag", f"-S {assignment}")
     return Resolved(_build(values), sources)
 
 

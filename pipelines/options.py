@@ -11,7 +11,7 @@ import click
 
 from recsys.errors import ConfigError
 
-from .output import FORMATS, Format
+from .output import FORMATS, Format, format_of
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -92,9 +92,19 @@ def stage(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
+def _writable_format(
+    context: click.Context, option: click.Parameter, output: Path | None
+) -> Path | None:
+    """Refuse a suffix that names no format before any work is done."""
+    if output is not None:
+        format_of(output)
+    return output
+
+
 output_option = click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=_writable_format,
     metavar="FILE",
     help="Write to FILE instead: .parquet, .csv, .json or .ndjson.",
 )

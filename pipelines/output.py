@@ -84,6 +84,21 @@ def emit(
         stdout.write(_document(list(records), shape, chosen))
 
 
+def format_of(output: Path) -> str:
+    """Tell the format that a file's suffix names.
+
+    Raises
+    ------
+    ConfigError
+        It names none.
+    """
+    if output.suffix not in _SUFFIXES:
+        raise ConfigError(
+            f"--output {output}: the suffix names no format; expected one of {', '.join(_SUFFIXES)}"
+        )
+    return _SUFFIXES[output.suffix]
+
+
 def note(message: str) -> None:
     """Tell a person something, on stderr."""
     click.echo(message, err=True)
@@ -131,11 +146,7 @@ def _document(records: list[Record], shape: Shape, chosen: str) -> str:
 
 
 def _write_file(records: list[Record], shape: Shape, output: Path) -> None:
-    chosen = _SUFFIXES.get(output.suffix)
-    if chosen is None:
-        raise ConfigError(
-            f"--output {output}: the suffix names no format; expected one of {', '.join(_SUFFIXES)}"
-        )
+    chosen = format_of(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if chosen == "parquet":
         rows = [tuple(row) for record in records for row in shape.rows(record)]

@@ -156,12 +156,13 @@ def _record(text: str | None) -> list[str]:
 def _lines(path: Path) -> list[str]:
     """Ids, one a line; blank lines are passed over."""
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from error
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    return [line for line in io.StringIO(text, newline=None).read().split("\n") if line.strip()]
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None).read().split("\n")
+    return [line for line in lines if line.strip()]
 
 
 def ids_in(path: Path, recommender: "Recommender", option: str) -> list[str]:

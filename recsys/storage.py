@@ -112,9 +112,8 @@ def writing(
         _swap_in(partial, path)
     except OSError as error:
         _remove(partial)
-        reason = error.strerror or str(error)
         raise ArtefactError(
-            f"could not write {path}: {reason}; what stood there before is unchanged"
+            f"could not write {path}: {_reason(error)}; what stood there before is unchanged"
         ) from error
     except BaseException:
         _remove(partial)
@@ -192,13 +191,23 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write one file aside and rename it over `path`; a crash leaves the old content."""
+    """Write one file aside and rename it over `path`; a crash leaves the old content.
+
+    Raises
+    ------
+    ArtefactError
+        The disk is full or not writable; the old content is unchanged.
+    """
     aside = path.with_name(f".{path.name}.partial")
-    with open(aside, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(aside, path)
+    try:
+        with open(aside, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ArtefactError(f"could not write {path}: {_reason(error)}") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -210,6 +219,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _reason(error: OSError) -> str:
+    # numpy words a short write itself ("601 requested and 109 written").
+    return error.strerror or f"{error}: is the disk full?"
+
+
 def _record(path: Path) -> FileRecord:
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())
@@ -219,7 +233,10 @@ def _record(path: Path) -> FileRecord:
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     content = asdict(manifest) | {"checksum": manifest.fingerprint}
     text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
-    write_atomically(folder / MANIFEST, text.encode())
+    with open(folder / MANIFEST, "wb") as stream:
+        stream.write(text.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _canonical_json(content: dict[str, Any]) -> bytes:
@@ -289,7 +306,7 @@ def _remembered_hash(path: Path, status: os.stat_result) -> str:
     if key not in known:
         known[key] = sha256_of(path)
         # A cache that cannot be written costs time at the next load, nothing else.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ArtefactError):
             cache.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(cache, json.dumps(known).encode())
     return str(known[key])

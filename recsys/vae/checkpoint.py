@@ -42,10 +42,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "best_epoch": checkpoint.best_epoch,
         "best_validation": checkpoint.best_validation,
     }
-    try:
-        write_atomically(path, save(tensors, metadata={"state": json.dumps(state)}))
-    except OSError as error:
-        raise ArtefactError(f"could not write {path}: {error.strerror}") from error
+    write_atomically(path, save(tensors, metadata={"state": json.dumps(state)}))
 
 
 def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoint:

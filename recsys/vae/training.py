@@ -53,7 +53,7 @@ def train(
         Scores a model on users it was not trained on; higher is better. Without it the last
         epoch's weights are kept.
     on_epoch : callable or None
-        Receives a report after each epoch.
+        Receives a report after each epoch, before its checkpoint is written.
     checkpoint : Path or None
         Written after every epoch; when it is there, training goes on from it and ends with the
         weights that an uninterrupted run would have had, to the bit, on the same machine.
@@ -75,13 +75,13 @@ def train(
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
     while run.epoch < training.epochs and not run.out_of_patience():
         report = run.run_epoch(validate)
-        collapsed = run.has_collapsed(report)
-        if checkpoint is not None and not collapsed:
-            save_checkpoint(checkpoint, run.snapshot())
+        # Reported first: a kill in between repeats an epoch, and never loses its report.
         if on_epoch is not None:
             on_epoch(report)
-        if collapsed:
+        if run.has_collapsed(report):
             raise TrainingError(_collapse_message(report, config))
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, run.snapshot())
     return run.best_model()
 
 

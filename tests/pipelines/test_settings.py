@@ -117,3 +117,19 @@ def test_what_takes_one_of_some_words_or_nothing_takes_both(cli, tmp_path):
     refused = cli("config", "-S", "ingest.input_format=xml", workspace=tmp_path)
     assert refused.code == 2
     assert "ingest.input_format is 'xml', expected one of csv, tsv" in refused.complaint
+
+
+def test_an_option_and_an_assignment_for_the_same_key_are_refused(cli, made):
+    result = cli("train", "--epochs", "16", "-S", "training.epochs=3", workspace=made)
+    assert result.code == 2
+    assert "training.epochs has its own option on this command line too" in result.complaint
+
+
+def test_of_two_assignments_the_last_holds(cli, made):
+    words = ("-S", "training.epochs=3", "-S", "epochs=4")
+    (found,) = (
+        each
+        for each in cli("config", *words, workspace=made).records
+        if each["key"] == "training.epochs"
+    )
+    assert (found["value"], found["source"]) == (4, "flag")

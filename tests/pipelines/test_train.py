@@ -239,11 +239,7 @@ def test_a_new_training_gives_the_interrupted_one_up(cli, interrupted, tiny_flag
     assert "nothing to resume" in cli("train", "--resume", workspace=interrupted).err
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="recsys.vae.training.train saves the checkpoint before it calls on_epoch, which logs",
-)
-def test_a_run_killed_between_its_last_checkpoint_and_the_log_ends_whole(
+def test_a_run_killed_before_its_last_epoch_is_logged_ends_whole(
     cli, changeable, tiny_flags, monkeypatch
 ):
     from recsys.pipelines.runs import Run

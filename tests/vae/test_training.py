@@ -116,16 +116,19 @@ def test_a_resumed_training_ends_with_the_bits_of_an_unbroken_one(data, tmp_path
     resumed = train(
         data, config, SHORT, validate=spread, on_epoch=seen.append, checkpoint=checkpoint
     )
-    assert [each.epoch for each in seen] == list(range(stop_after + 1, 5))
+    # The epoch that was stopped before its checkpoint is done again.
+    assert [each.epoch for each in seen] == list(range(stop_after, 5))
     assert_same_bits(resumed, train(data, config, SHORT, validate=spread))
 
 
 def test_a_training_stopped_after_every_epoch_ends_with_the_same_bits(data, tmp_path):
-    def stop(_) -> None:
-        raise StoppedError
-
     checkpoint = tmp_path / "checkpoint.safetensors"
-    for _ in range(SHORT.epochs):
+    for last in range(2, SHORT.epochs + 1):
+
+        def stop(report, last=last) -> None:
+            if report.epoch == last:
+                raise StoppedError
+
         with pytest.raises(StoppedError):
             train(data, SMALL, SHORT, on_epoch=stop, checkpoint=checkpoint)
     resumed = train(data, SMALL, SHORT, checkpoint=checkpoint)
@@ -152,7 +155,7 @@ def test_the_best_epoch_survives_a_resume(data, tmp_path):
         data,
         SMALL,
         SHORT,
-        validate=scripted([3])[0],
+        validate=scripted([2, 3])[0],
         on_epoch=seen.append,
         checkpoint=checkpoint,
     )
