@@ -75,6 +75,10 @@ def emit(
         console = Console()
         for each in shape.tables(records):
             with console.capture() as text:  # rich itself would exit with 1 on a broken pipe
+                if isinstance(each, Table) and each.title:
+                    # A line of its own: rich would fold the title at the table's width.
+                    console.print(each.title, style="bold", highlight=False, markup=False)
+                    each.title = None
                 console.print(each)
             stdout.write(text.get())
     elif chosen == "ndjson":
