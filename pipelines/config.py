@@ -13,6 +13,7 @@ from typing import Any, Literal
 from recsys.data.formats import InputFormat
 from recsys.data.splits import SplitConfig
 from recsys.errors import ConfigError
+from recsys.metrics import DEFAULT_METRICS
 from recsys.vae.config import TrainingConfig, VAEConfig
 
 if sys.version_info >= (3, 11):
@@ -32,6 +33,8 @@ class IngestSettings:
     rating_column: str | None = None
     weight_column: str | None = None
     timestamp_column: str | None = None
+    items_id_column: str | None = None
+    items_title_column: str | None = None
     skip_bad_rows: int = 0
     min_rating: float | None = None
     min_user_interactions: int = 1
@@ -51,8 +54,8 @@ class MachineSettings:
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"machine.device is {self.device!r}, expected auto, cpu or cuda")
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"machine.threads is {self.threads}, expected at least 1")
+        if self.threads is not None:
+            _at_least_one("machine.threads", self.threads)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class RecommendSettings:
     k: int = 10
     exclude_seen: bool = True
 
+    def __post_init__(self) -> None:
+        _at_least_one("recommend.k", self.k)
+
 
 @dataclass(frozen=True)
 class ScoreSettings:
@@ -70,28 +76,26 @@ class ScoreSettings:
     k: int = 100
     block_size: int = 4096
 
+    def __post_init__(self) -> None:
+        _at_least_one("score.k", self.k)
+        _at_least_one("score.block_size", self.block_size)
+
 
 @dataclass(frozen=True)
 class EvaluateSettings:
     """What is measured; `ease` auto fits the baseline up to 15,000 items."""
 
-    metrics: tuple[str, ...] = (
-        "recall@20",
-        "recall@50",
-        "ndcg@100",
-        "full_recall@20",
-        "precision@10",
-        "map@10",
-        "hit_rate@10",
-        "mrr@10",
-        "coverage@10",
-        "novelty@10",
-    )
+    metrics: tuple[str, ...] = tuple(map(str, DEFAULT_METRICS))
     ease: Literal["auto", "yes", "no"] = "auto"
 
     def __post_init__(self) -> None:
         if self.ease not in ("auto", "yes", "no"):
             raise ConfigError(f"evaluate.ease is {self.ease!r}, expected auto, yes or no")
+
+
+def _at_least_one(key: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{key} is {value}, expected at least 1")
 
 
 @dataclass(frozen=True)
@@ -182,10 +186,16 @@ def resolve(
 
     for key, value in _read_file(settings_file).items():
         put(key, value, str(settings_file), str(settings_file))
-    for key in _KEYS:
-        variable = "RECSYS_" + key.replace(".", "_").upper()
-        if variable in environment:
-            put(key, environment[variable], variable, variable)
+    variables = {"RECSYS_" + key.replace(".", "_").upper(): key for key in _KEYS}
+    for variable, text in environment.items():
+        if variable in variables:
+            put(variables[variable], text, variable, variable)
+        elif variable.startswith(tuple(f"RECSYS_{name.upper()}_" for name in _SECTIONS)):
+            near = difflib.get_close_matches(variable, variables, n=1, cutoff=0.4)
+            raise ConfigError(
+                f"the environment sets {variable}, which is no setting; the nearest known is "
+                f"{near[0] if near else 'none'} (`recsys config` lists all)"
+            )
     for key, value in flags.items():
         if value is not None:
             put(key, value, "flag", f"--{key.split('.')[1].replace('_', '-')}")

@@ -55,7 +55,8 @@ def demo(context: click.Context, session: Session, fallback: Path | None) -> Non
         filters = ["--min-rating", "4", "--min-user-interactions", "5"]
         run("ingest", str(plan.source), *titles, *filters)
     if "train" not in fresh:
-        run("train", "--validation-size", "100", "--test-size", "150")
+        settings = [word for each in session.assignments for word in ("-S", each)]
+        run("train", "--validation-size", "100", "--test-size", "150", *settings)
     if "index" not in fresh:
         run("index")
     run("evaluate", "--on", "test", "--metrics", "recall@20,recall@50,ndcg@100,coverage@20")
@@ -68,7 +69,7 @@ def _plan(workspace: Workspace, fallback: Path | None) -> _Plan:
     from recsys.datasets import fetch
 
     try:
-        fetched = fetch("ml-100k", workspace.raw, on_event=note)
+        fetched = fetch("ml-100k", workspace.raw, on_event=note, progressbar=True)
     except FetchError as error:
         if fallback is None:
             raise

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 EASE_LIMIT = 15_000
 """Items up to which EASE's square matrix is fitted without being asked for."""
 
+EASE_FORMAT_VERSION = 1
+
 BELOW_THRESHOLD = 1
 
 
@@ -89,6 +91,8 @@ def evaluate(
     threshold = None if fail_under is None else Threshold.parse(fail_under)
     if threshold is not None and threshold.metric not in wanted:
         wanted.append(threshold.metric)
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
     device = use_machine(settings.machine)
     model = open_model(session.workspace.model)
     _check_split(model.manifest.config["split"], split)
@@ -111,7 +115,12 @@ def evaluate(
             rating_scorers=rating_scorers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    record = result.to_json()
+    record: Record = dict(result.to_json())
+    if "ease" not in rankers and settings.evaluate.ease == "auto":
+        n_items = parts.train.n_items
+        record["notes"] = [
+            f"EASE was left out: {n_items:,} items are more than {EASE_LIMIT:,} (--with-ease)"
+        ]
     if report is not None:
         write_atomically(report, (json.dumps(record, indent=2) + "\n").encode())
     emit([record], _shape(result), session.format, output)
@@ -135,13 +144,18 @@ def _holdout(parts: "Split", on: str | None) -> "tuple[str, Holdout]":
     if on is None:
         on = "validation" if parts.test is None else "test"
     holdout = parts.test if on == "test" else parts.validation
-    if holdout is None:
+    if holdout is not None:
+        return on, holdout
+    other = "validation" if on == "test" else "test"
+    if parts.validation is None and parts.test is None:
         raise ConfigError(
-            f"the model's split has no {on} users; train again with "
-            f"`recsys train --{on}-size N`, or measure --on "
-            f"{'validation' if on == 'test' else 'test'}"
+            "the model was trained on everything (--split none): there is nobody to measure on; "
+            "train again with another --split"
         )
-    return on, holdout
+    raise ConfigError(
+        f"the model's split has no {on} users; train again with `recsys train --{on}-size N`, or "
+        f"measure --on {other}"
+    )
 
 
 def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker]":
@@ -151,8 +165,6 @@ def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker
     n_items = parts.train.n_items
     if ease == "yes" or (ease == "auto" and n_items <= EASE_LIMIT):
         rankers["ease"] = _ease(session, parts).rank
-    elif ease == "auto":
-        note(f"EASE was left out: {n_items:,} items are more than {EASE_LIMIT:,} (--with-ease)")
     return rankers
 
 
@@ -165,7 +177,7 @@ def _ease(session: Session, parts: "Split") -> "EASE":
     path = session.workspace.ease
     if existing_folder(path) is not None:
         try:
-            cached = open_artefact(path, "ease", 1, made_by="recsys evaluate")
+            cached = open_artefact(path, "ease", EASE_FORMAT_VERSION, made_by="recsys evaluate")
             if cached.manifest.fingerprints["split"] == parts.fingerprint:
                 return load_ease(cached.path)
         except ArtefactError as error:
@@ -175,7 +187,9 @@ def _ease(session: Session, parts: "Split") -> "EASE":
     try:
         with (
             session.workspace.locked(),
-            writing(path, "ease", 1, fingerprints={"split": parts.fingerprint}) as folder,
+            writing(
+                path, "ease", EASE_FORMAT_VERSION, fingerprints={"split": parts.fingerprint}
+            ) as folder,
         ):
             save_ease(ease, folder)
     except WorkspaceBusyError as error:
@@ -206,6 +220,7 @@ def _tables(result: "Evaluation", record: Record) -> Iterator[RenderableType]:
     if len(result.models()) > 1:
         yield ""
         yield _rich("Paired differences, with 95 % intervals", result.difference_table())
+    yield from record.get("notes", [])
 
 
 def _rich(title: str, plain: "PlainTable") -> RenderableType:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import Session, epilog, stage
+from .options import Session, epilog, plain_stage
 from .output import note
 
 
@@ -17,7 +17,7 @@ from .output import note
     metavar="PATH",
     help="An archive or folder that you fetched by hand; it is verified all the same.",
 )
-@stage
+@plain_stage
 def fetch(session: Session, name: str, from_path: Path | None) -> None:
     """Fetch the public data set NAME, with its licence, into WORKSPACE/raw.
 
@@ -26,6 +26,10 @@ def fetch(session: Session, name: str, from_path: Path | None) -> None:
     from recsys.datasets import fetch as fetch_dataset
 
     with session.workspace.locked():
-        fetched = fetch_dataset(name, session.workspace.raw, from_path=from_path, on_event=note)
+        fetched = fetch_dataset(
+            name, session.workspace.raw, from_path=from_path, on_event=note, progressbar=True
+        )
     state = "already there and whole" if fetched.reused else f"from {fetched.source}"
-    note(f"{fetched.folder}: {state}; next: recsys ingest {fetched.folder}")
+    note(f"{fetched.folder}: {state}")
+    if fetched.interactions is not None:
+        note(f"next: recsys ingest {fetched.interactions}")

@@ -3,7 +3,7 @@
 import click
 
 from .options import Session, epilog, stage, threads_option, use_machine
-from .output import note
+from .output import note, progress_bar
 
 
 @click.command(epilog=epilog("recsys index"))
@@ -24,7 +24,15 @@ def index(session: Session, threads: int | None) -> None:
         model = open_model(session.workspace.model)
         store = open_interactions(session.workspace.interactions)
         vae = load_model(model, device)
-        build_index(vae, store, model, session.workspace.index)
+        with progress_bar() as bar:
+            task = bar.add_task("encoding users", total=store.interactions.n_users)
+            build_index(
+                vae,
+                store,
+                model,
+                session.workspace.index,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
     note(
         f"indexed {vae.n_items:,} items and {store.interactions.n_users:,} users in "
         f"{session.workspace.index}; next: recsys recommend --user ID, recsys evaluate"

@@ -1,20 +1,21 @@
 """recsys ingest: a file of interactions -> the interactions artefact."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
 
 from .config import IngestSettings
 from .options import Session, as_json, epilog, stage
-from .output import note, progress_bar
+from .output import note
+from .reading import read_file
 
 if TYPE_CHECKING:
     from recsys.data.filters import Dropped, FilterConfig
     from recsys.data.interactions import Events
-    from recsys.data.readers import ReadOptions, ReadReport
+    from recsys.data.readers import ReadReport
 
 
 @click.command(epilog=epilog("recsys ingest clicks.csv --items titles.csv --min-rating 4"))
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 @click.option("--rating-column", metavar="NAME", help="Which column holds the rating.")
 @click.option("--weight-column", metavar="NAME", help="Which column holds a weight or count.")
 @click.option("--timestamp-column", metavar="NAME", help="Which column holds the time.")
+@click.option("--items-id-column", metavar="NAME", help="Of the items file: which holds the id.")
+@click.option("--items-title-column", metavar="NAME", help="Of the items file: which is the title.")
 @click.option("--skip-bad-rows", type=int, metavar="N", help="Tolerate up to N bad rows  [0]")
 @click.option("--min-rating", type=float, metavar="R", help="Keep ratings >= R  [every row]")
 @click.option("--min-user-interactions", type=int, metavar="N", help="Keep users with >= N rows.")
@@ -55,17 +58,24 @@ def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any
     from recsys.data.artefact import save_interactions
     from recsys.data.filters import filter_events
     from recsys.data.items import read_items
+    from recsys.data.readers import locate
 
     chosen = session.settings(**{f"ingest__{key}": value for key, value in flags.items()})
     settings: IngestSettings = chosen.settings.ingest
     with session.workspace.locked():
-        path, items_path, options = _locate(source, items_path, settings)
-        events, report = _read(path, options)
-        for warning in report.warnings:
-            note(f"warning: {warning}")
+        if items_path is None and str(source) != "-":
+            items_path = locate(source).items
+        events, report = read_file(source, settings, to_train=True)
         read_users, read_items_ = len(events.users), len(events.items)
         events, dropped = filter_events(events, _filters(settings))
-        table = None if items_path is None else read_items(items_path)
+        table = None
+        if items_path is not None:
+            table = read_items(
+                items_path,
+                item=settings.items_id_column,
+                title=settings.items_title_column,
+                same_as=report.columns.get("item"),
+            )
         save_interactions(
             events,
             table,
@@ -93,44 +103,6 @@ def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any
         note("  every row that was read is kept: no filter was set (--min-rating and others)")
     if table is not None:
         note(f"  {_missing_titles(events, table):,} of these items have no title in {items_path}")
-
-
-def _locate(
-    source: Path, items_path: Path | None, settings: IngestSettings
-) -> tuple[Path | Literal["-"], Path | None, "ReadOptions"]:
-    """Find the files; what the settings say goes before what the layout of a folder tells."""
-    from recsys.data.readers import ReadOptions, locate
-
-    if str(source) == "-":
-        return "-", items_path, _said(settings, ReadOptions())
-    found = locate(source)
-    return found.interactions, items_path or found.items, _said(settings, found.options)
-
-
-def _said(settings: IngestSettings, known: "ReadOptions") -> "ReadOptions":
-    return replace(
-        known,
-        input_format=settings.input_format or known.input_format,
-        columns=settings.columns or known.columns,
-        user=settings.user_column or known.user,
-        item=settings.item_column or known.item,
-        rating=settings.rating_column or known.rating,
-        weight=settings.weight_column or known.weight,
-        timestamp=settings.timestamp_column or known.timestamp,
-        skip_bad_rows=settings.skip_bad_rows,
-    )
-
-
-def _read(path: Path | Literal["-"], options: "ReadOptions") -> "tuple[Events, ReadReport]":
-    from recsys.data.readers import read_events
-
-    with progress_bar() as bar:
-        task = bar.add_task("reading", total=None)
-        return read_events(
-            path,
-            options,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
 
 
 def _filters(settings: IngestSettings) -> "FilterConfig":

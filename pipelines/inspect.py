@@ -13,9 +13,11 @@ from rich.console import RenderableType
 from recsys import storage
 from recsys.errors import ArtefactError
 
-from .options import Session, epilog, output_option, stage
+from .options import Session, epilog, output_option, plain_stage, stage
 from .output import Record, Shape, emit, note, titled_table
 from .workspace import Workspace
+
+OTHER_MODEL = "was built from another model"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class StageState:
 
 @click.command(epilog=epilog("recsys info"))
 @output_option
-@stage
+@plain_stage
 def info(session: Session, output: Path | None) -> None:
     """Show what is in the workspace, how old it is, and which stage is stale."""
     records = [vars(each) for each in stage_states(session.workspace)]
@@ -59,62 +61,90 @@ def config(session: Session, output: Path | None) -> None:
 
 
 @click.command(epilog=epilog("recsys verify"))
-@stage
+@plain_stage
 def verify(session: Session) -> None:
     """Check every byte of every artefact against its checksum, and that they belong together."""
     found = 0
-    for kind, path, made_by in _artefacts(session.workspace):
-        if storage.existing_folder(path) is None:
+    versions = _format_versions()
+    baseline = _Kind("ease", session.workspace.ease, "recsys evaluate")
+    for kind in [*_stages(session.workspace), baseline]:
+        if storage.existing_folder(kind.path) is None:
             continue
-        artefact = storage.open_artefact(path, kind, 10**9, made_by=made_by, thorough=True)
+        artefact = storage.open_artefact(
+            kind.path, kind.name, versions[kind.name], made_by=kind.made_by, thorough=True
+        )
         size = sum(each.n_bytes for each in artefact.manifest.files.values())
-        note(f"{path}: {len(artefact.manifest.files)} files, {size:,} bytes, whole")
+        note(f"{kind.path}: {len(artefact.manifest.files)} files, {size:,} bytes, whole")
         found += 1
     if not found:
         raise ArtefactError(
             f"{session.workspace.root} holds no artefact; begin with `recsys ingest`"
         )
     for each in stage_states(session.workspace):
-        if each.state == "stale" and each.stage == "index":
+        if each.why == OTHER_MODEL:
             raise ArtefactError(f"{each.artefact} {each.why}; run `recsys index`")
+        if each.state == "stale":
+            note(f"{each.artefact} {each.why}")
 
 
 def stage_states(workspace: Workspace) -> list[StageState]:
     """Describe each stage's artefact by its manifest alone; nothing is loaded."""
     manifests: dict[str, storage.Manifest] = {}
     states = []
-    for kind, path, made_by in _artefacts(workspace):
-        folder = storage.existing_folder(path)
-        stage_name = made_by.removeprefix("recsys ")
+    for kind in _stages(workspace):
+        folder, path = storage.existing_folder(kind.path), str(kind.path)
+        stage_name = kind.made_by.removeprefix("recsys ")
         if folder is None:
-            states.append(StageState(stage_name, str(path), "missing", "", "", f"run `{made_by}`"))
+            why = f"run `{kind.made_by}`"
+            states.append(StageState(stage_name, path, "missing", "", "", why))
             continue
         try:
             manifest = storage.read_manifest(folder)
         except ArtefactError as error:
-            states.append(StageState(stage_name, str(path), "damaged", "", "", str(error)))
+            states.append(StageState(stage_name, path, "damaged", "", "", str(error)))
             continue
-        manifests[kind] = manifest
-        why = _staleness(kind, manifests)
+        manifests[kind.name] = manifest
+        why = _staleness(kind.name, manifests)
         state = "stale" if why else "fresh"
         age = _age(manifest.created_at)
-        states.append(StageState(stage_name, str(path), state, age, _content(manifest), why))
+        states.append(StageState(stage_name, path, state, age, _content(manifest), why))
     return states
 
 
-def _artefacts(workspace: Workspace) -> list[tuple[str, Path, str]]:
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of artefact: its name, where it is, what makes it."""
+
+    name: str
+    path: Path
+    made_by: str
+
+
+def _stages(workspace: Workspace) -> list[_Kind]:
     return [
-        ("interactions", workspace.interactions, "recsys ingest"),
-        ("model", workspace.model, "recsys train"),
-        ("index", workspace.index, "recsys index"),
+        _Kind("interactions", workspace.interactions, "recsys ingest"),
+        _Kind("model", workspace.model, "recsys train"),
+        _Kind("index", workspace.index, "recsys index"),
     ]
+
+
+def _format_versions() -> dict[str, int]:
+    """The newest format of each kind that we read."""
+    from recsys.data import artefact as interactions
+    from recsys.index import artefact as index
+    from recsys.vae import artefact as model
+
+    from .evaluate import EASE_FORMAT_VERSION
+
+    versions = {each.KIND: each.FORMAT_VERSION for each in (interactions, model, index)}
+    return {**versions, "ease": EASE_FORMAT_VERSION}
 
 
 def _staleness(kind: str, manifests: dict[str, storage.Manifest]) -> str:
     own, data = manifests[kind], manifests.get("interactions")
     model = manifests.get("model")
     if kind == "index" and model and own.fingerprints["model"] != model.fingerprint:
-        return "was built from another model"
+        return OTHER_MODEL
     if (
         data
         and kind != "interactions"

@@ -15,7 +15,7 @@ from .output import FORMATS, Format, format_of
 from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from .config import Resolved
+    from .config import MachineSettings, Resolved
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,22 +62,31 @@ def format_option(**extra: Any) -> Callable[[Command], Command]:
 
 def stage(command: Command) -> Command:
     """Give a command the shared options and hand it a `Session` as its first argument."""
+    return _with_session(
+        click.option(
+            "-S",
+            "assignments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Set one setting, such as -S training.epochs=20 (repeatable; `recsys config`).",
+        )(command)
+    )
 
+
+def plain_stage(command: Command) -> Command:
+    """Like `stage`, for a command that has no settings."""
+    return _with_session(command)
+
+
+def _with_session(command: Command) -> Command:
     @workspace_option()
     @format_option()
-    @click.option(
-        "-S",
-        "assignments",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Set one setting, such as -S training.epochs=20 (repeatable; see `recsys config`).",
-    )
     @functools.wraps(command)
     def run(
         *args: Any,
         workspace: Path | None,
         format_: Format | None,
-        assignments: tuple[str, ...],
+        assignments: tuple[str, ...] = (),
         **kwargs: Any,
     ) -> Any:
         before: Session = click.get_current_context().obj
@@ -114,7 +123,7 @@ device_option = click.option(
 )
 
 
-def use_machine(machine: Any) -> str:
+def use_machine(machine: "MachineSettings") -> str:
     """Limit every library's threads as the settings say, and give the device's name.
 
     Raises

@@ -72,12 +72,12 @@ def emit(
     if chosen is None:
         chosen = "table" if stdout.isatty() else "ndjson"
     if chosen == "table":
-        console = Console()
+        console = Console(markup=False, emoji=False)  # ids and titles are text, not markup
         for each in shape.tables(records):
             with console.capture() as text:  # rich itself would exit with 1 on a broken pipe
                 if isinstance(each, Table) and each.title:
                     # A line of its own: rich would fold the title at the table's width.
-                    console.print(each.title, style="bold", highlight=False, markup=False)
+                    console.print(each.title, style="bold", highlight=False)
                     each.title = None
                 console.print(each)
             stdout.write(text.get())
@@ -110,7 +110,7 @@ def note(message: str) -> None:
 
 def progress_bar() -> Progress:
     """A bar on stderr; invisible when stderr is no terminal."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

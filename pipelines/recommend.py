@@ -16,6 +16,7 @@ from rich.console import RenderableType
 
 from recsys.errors import ConfigError, DataError, UnknownIdError
 
+from .config import IngestSettings
 from .options import (
     Session,
     epilog,
@@ -25,9 +26,9 @@ from .options import (
     use_machine,
 )
 from .output import Record, Shape, emit, note, titled_table
+from .reading import read_file
 
 if TYPE_CHECKING:
-    from recsys.data.ids import IdMap
     from recsys.recommendation import RecommendationList
     from recsys.recommender import Recommender
 
@@ -101,8 +102,6 @@ def recommend(
         recommend__k=k, recommend__exclude_seen=exclude_seen, machine__threads=threads
     ).settings
     k = settings.recommend.k
-    if k < 1:
-        raise ConfigError(f"-k is {k}, expected at least 1")
     liked = [*items, *_record(items_record)]
     _one_kind_of_query(bool(users or users_from), bool(liked), history is not None)
     device = use_machine(settings.machine)
@@ -118,17 +117,14 @@ def recommend(
     if liked:
         lists: Iterable[RecommendationList] = answer(items=liked)
     elif history is not None:
-        lists = _for_histories(recommender.items, history, answer)
+        lists = _for_histories(recommender, history, settings.ingest, answer)
     else:
         recommender.users.positions(users)  # one unknown --user: nothing is printed
         wanted, unknown = _known_users(recommender, users, users_from)
         lists = _for_users(wanted, answer)
-        if recommender.n_unknown_items:
-            note(
-                f"{recommender.n_unknown_items:,} items of the data are not in the model (new, or "
-                "only its held-out users had them): they count for nothing"
-            )
-    emit(_records(lists), _shape(recommender), session.format, output)
+        note_unknown_items(recommender)
+    shape = _shape(recommender, with_history=history is None)
+    emit(_records(lists), shape, session.format, output)
     if unknown:
         note(f"recsys: {recommender.users.unknown_message(unknown)}")
     return 0 if skip_unknown or not unknown else UnknownIdError.exit_code
@@ -165,6 +161,15 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
+def note_unknown_items(recommender: "Recommender") -> None:
+    """Say how many items of the workspace's histories the model has not met."""
+    if recommender.n_unknown_items:
+        note(
+            f"{recommender.n_unknown_items:,} items of the data are not in the model (new, or "
+            "only its held-out users had them): they count for nothing"
+        )
+
+
 def ids_in(path: Path, recommender: "Recommender", option: str) -> list[str]:
     """Read item ids, one a line; those that the model has not met are counted on stderr."""
     ids = _lines(path)
@@ -189,22 +194,18 @@ def _for_users(users: list[str], answer: "Answer") -> "Iterator[RecommendationLi
         yield from answer(users[start : start + BLOCK])
 
 
-def _for_histories(items: "IdMap", path: Path, answer: "Answer") -> "Iterator[RecommendationList]":
-    from recsys.data.readers import ReadOptions, locate, read_events
+def _for_histories(
+    recommender: "Recommender", path: Path, settings: IngestSettings, answer: "Answer"
+) -> "Iterator[RecommendationList]":
+    from recsys.data.histories import blocks_of
 
-    if str(path) == "-":
-        events, report = read_events("-", ReadOptions())
-    else:
-        source = locate(path)
-        events, report = read_events(source.interactions, source.options)
-    for warning in report.warnings:
-        note(f"warning: {warning}")
+    events, _ = read_file(path, settings, to_train=False)
+    recommender.check_values(events.value_kind, str(path))
     histories = events.interactions()
-    unknown = int((items.find(histories.items.ids) < 0).sum())
+    unknown = int((recommender.items.find(histories.items.ids) < 0).sum())
     if unknown:
         note(f"{path}: {unknown:,} of {histories.n_items:,} items are not in the model")
-    for start in range(0, histories.n_users, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, histories.n_users))
+    for rows in blocks_of(histories.n_users, BLOCK):
         yield from answer(histories=histories.select_users(rows))
 
 
@@ -228,7 +229,7 @@ def _records(lists: "Iterable[RecommendationList]") -> Iterator[Record]:
         yield record
 
 
-def _shape(recommender: "Recommender") -> Shape:
+def _shape(recommender: "Recommender", with_history: bool) -> Shape:
     return Shape(
         columns=[
             ("user", pa.string()),
@@ -239,13 +240,17 @@ def _shape(recommender: "Recommender") -> Shape:
         rows=lambda record: (
             (record["user"], one["item"], one["rank"], one["score"]) for one in record["items"]
         ),
-        tables=lambda records: (each for one in records for each in _tables(one, recommender)),
+        tables=lambda records: (
+            each for one in records for each in _tables(one, recommender, with_history)
+        ),
     )
 
 
-def _tables(record: Record, recommender: "Recommender") -> Iterator[RenderableType]:
+def _tables(
+    record: Record, recommender: "Recommender", with_history: bool
+) -> Iterator[RenderableType]:
     user = record["user"]
-    if user is not None and user in recommender.users:
+    if with_history and user is not None:
         yield _history_table(user, recommender)
     whom = "these items" if user is None else f"user {user}"
     table = titled_table(

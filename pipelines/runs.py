@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from recsys.storage import write_atomically
 from .config import Resolved, Settings, flatten, from_flat
 from .options import as_json
 from .workspace import Workspace
+
+RUNNING = "running"
+"""Status of a run that is under way or was interrupted."""
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,39 @@ class Run:
     def claim(self, *, data: str, split: str) -> None:
         """Remember what is trained on; refuse to go on with something else.
 
+        A new run gets its folder here, once its data and its split are known to be good.
+
         Raises
         ------
         ConfigError
             The data or the split differ from those that the run began with.
         """
-        record = _read(self.folder)
+        if not self.folder.exists():
+            self.folder.mkdir(parents=True)
+            record = {
+                "status": RUNNING,
+                "settings": as_json(flatten(self.settings)),
+                "test_path": None if self.test_path is None else str(self.test_path),
+                "data": data,
+                "split": split,
+            }
+            _write(self.folder, record)
+            return
+        before = _read(self.folder)
         for name, now in (("data", data), ("split", split)):
-            before = record.setdefault(name, now)
-            if before != now:
+            if before[name] != now:
                 raise ConfigError(
-                    f"{self.folder} was begun on other {name} ({before[:12]}, now {now[:12]}); "
-                    "train again without --resume"
+                    f"{self.folder} was begun on other {name} ({before[name][:12]}, now "
+                    f"{now[:12]}); train again without --resume"
                 )
-        _write(self.folder, record)
 
     def log(self, epoch: dict[str, Any]) -> None:
         """Append an epoch; lines of the same epoch or later, from before a kill, give way."""
         earlier = [each for each in self.epochs() if each["epoch"] < epoch["epoch"]]
         lines = [json.dumps(each) + "\n" for each in [*earlier, epoch]]
         write_atomically(self.log_file, "".join(lines).encode())
+        if not earlier:
+            self._supersede_others()
 
     def epochs(self) -> list[dict[str, Any]]:
         """Read the log back."""
@@ -80,27 +96,26 @@ class Run:
 
     def finish(self) -> None:
         """Mark as finished; the checkpoint has done its work."""
-        _write(self.folder, _read(self.folder) | {"status": "finished"})
-        self.checkpoint.unlink(missing_ok=True)
+        _end(self.folder, "finished")
+
+    def fail(self) -> None:
+        """Mark as failed: going on from here would fail again."""
+        _end(self.folder, "failed")
+
+    def _supersede_others(self) -> None:
+        """Give up what was interrupted before, now that this run has trained an epoch."""
+        for each in self.folder.parent.iterdir():
+            if each != self.folder and _read(each).get("status") == RUNNING:
+                _end(each, "superseded")
 
 
-def start_run(workspace: Workspace, settings: Settings, test_path: Path | None) -> Run:
-    """Make a folder for a new training, named after the moment."""
+def new_run(workspace: Workspace, settings: Settings, test_path: Path | None) -> Run:
+    """Plan a training; nothing is written before `Run.claim`."""
     moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-    folder = workspace.runs / moment
-    folder.mkdir(parents=True)
+    kind = _resolved_kind(settings.split.kind)
+    settings = replace(settings, split=replace(settings.split, kind=kind))
     test_path = None if test_path is None else test_path.resolve()
-    for each in workspace.runs.iterdir():  # what was interrupted before is given up now
-        if _read(each).get("status") == "running":
-            _write(each, _read(each) | {"status": "abandoned"})
-            (each / "checkpoint.safetensors").unlink(missing_ok=True)
-    record = {
-        "status": "running",
-        "settings": as_json(flatten(settings)),
-        "test_path": None if test_path is None else str(test_path),
-    }
-    _write(folder, record)
-    return Run(folder, settings, test_path)
+    return Run(workspace.runs / moment, settings, test_path)
 
 
 def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | None) -> Run | None:
@@ -112,12 +127,14 @@ def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | No
         A flag contradicts the settings that the run began with.
     """
     folders = sorted(workspace.runs.iterdir()) if workspace.runs.exists() else []
-    running = [each for each in folders if _read(each).get("status") == "running"]
+    running = [each for each in folders if _read(each).get("status") == RUNNING]
     if not running:
         return None
     record = _read(running[-1])
     before = record["settings"]
     for key, value in as_json(resolved.explicit()).items():
+        if key == "split.kind":
+            value = _resolved_kind(value)
         if before[key] != value:
             raise ConfigError(
                 f"--resume: {key} is {before[key]!r} in {running[-1]}, not {value!r}; leave the "
@@ -132,6 +149,16 @@ def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | No
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def _resolved_kind(kind: str) -> str:
+    """Make a split file's path absolute: --resume may be called from another folder."""
+    return str(Path(kind).resolve()) if Path(kind).is_file() else kind
+
+
+def _end(folder: Path, status: str) -> None:
+    _write(folder, _read(folder) | {"status": status})
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def _write(folder: Path, record: dict[str, Any]) -> None:

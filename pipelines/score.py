@@ -14,7 +14,7 @@ from .options import (
     use_machine,
 )
 from .output import note, progress_bar
-from .recommend import ids_in
+from .recommend import ids_in, note_unknown_items
 
 
 @click.command(epilog=epilog("recsys score --output tonight -k 100"))
@@ -56,8 +56,8 @@ def score(
 ) -> None:
     """Write everybody's top k, block by block: columns user, item, rank, score.
 
-    Memory does not grow with the number of users. Run it again to go on after an interruption;
-    _manifest.json is written when all is done.
+    Memory does not grow with the number of users, their ids apart. Run it again to go on after an
+    interruption; _manifest.json is written when all is done.
     """
     from recsys.batch import ScoreJob, score_everyone
     from recsys.recommendation import ItemRules
@@ -71,6 +71,7 @@ def score(
         machine__device=device,
     ).settings
     recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
+    note_unknown_items(recommender)
     job = ScoreJob(
         k=settings.score.k,
         exclude_seen=settings.recommend.exclude_seen,

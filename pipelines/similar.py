@@ -19,7 +19,8 @@ from .options import (
     threads_option,
     use_machine,
 )
-from .output import Record, Shape, emit, titled_table
+from .output import Record, Shape, emit, note, titled_table
+from .recommend import note_unknown_items
 
 
 @click.command(epilog=epilog("recsys similar --item 50 -k 5"))
@@ -42,8 +43,6 @@ def similar(
 
     settings = session.settings(recommend__k=k, machine__threads=threads).settings
     k = settings.recommend.k
-    if k < 1:
-        raise ConfigError(f"-k is {k}, expected at least 1")
     if (item is None) == (user is None):
         raise ConfigError("give one of --item and --user")
     recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
@@ -52,6 +51,12 @@ def similar(
     else:
         assert user is not None
         query, neighbours, noun = user, recommender.similar_users(user, k), "user"
+        note_unknown_items(recommender)
+        if recommender.index_is_older:
+            note(
+                "the index is older than the data: the neighbours are as of "
+                f"{recommender.index.artefact.manifest.created}; run `recsys index`"
+            )
     found = [
         {noun: each.id, **{key: value for key, value in asdict(each).items() if key != "id"}}
         for each in neighbours

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError, TrainingError
 
 from .options import (
     Session,
@@ -20,7 +20,8 @@ from .options import (
     use_machine,
 )
 from .output import note, progress_bar
-from .runs import Run, resumable_run, start_run
+from .reading import read_file
+from .runs import Run, new_run, resumable_run
 
 if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
@@ -86,7 +87,7 @@ def train(
                 return
             note(f"resuming {run.folder}")
         else:
-            run = start_run(session.workspace, resolved.settings, test_path)
+            run = new_run(session.workspace, resolved.settings, test_path)
         _train(session, run)
 
 
@@ -113,15 +114,19 @@ def _train(session: Session, run: Run) -> None:
             bar.update(task, completed=report.epoch)
             bar.console.print(_line(report, validator, floor), highlight=False, soft_wrap=True)
 
-        vae = train_vae(
-            split.train,
-            vae_config,
-            settings.training,
-            validate=None if validator is None else validator.measure,
-            on_epoch=on_epoch,
-            checkpoint=run.checkpoint,
-            device=device,
-        )
+        try:
+            vae = train_vae(
+                split.train,
+                vae_config,
+                settings.training,
+                validate=None if validator is None else validator.measure,
+                on_epoch=on_epoch,
+                checkpoint=run.checkpoint,
+                device=device,
+            )
+        except (DataError, TrainingError):
+            run.fail()
+            raise
     metrics = run.summary() | {"seconds": round(time.perf_counter() - started, 1)}
     save_model(
         vae,
@@ -167,15 +172,11 @@ def _floor(split: "Split", vae_config: "VAEConfig") -> "Scorer":
 
 
 def _split(store: "InteractionStore", run: Run) -> "Split":
-    from recsys.data.readers import locate, read_events
     from recsys.data.splits import split_events
 
     test_events = None
     if run.test_path is not None:
-        source = locate(run.test_path)
-        test_events, report = read_events(source.interactions, source.options)
-        for warning in report.warnings:
-            note(f"warning: {warning}")
+        test_events, _ = read_file(run.test_path, run.settings.ingest, to_train=False)
     split = split_events(store.events(), run.settings.split, test_events)
     for line in split.left_out:
         note(f"split: {line}")

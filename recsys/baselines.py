@@ -64,9 +64,7 @@ class ItemMeans:
     @classmethod
     def fit(cls, train: Interactions) -> "ItemMeans":
         """Average the observed values of each item."""
-        matrix = train.matrix
-        sums = np.bincount(matrix.indices, weights=matrix.data, minlength=train.n_items)
-        return cls((sums / np.maximum(train.item_counts(), 1)).astype(np.float32))
+        return cls(train.item_means())
 
     def score(self, histories: csr_array) -> NDArray[np.float32]:
         """Score every item by its mean; float32, shape (n_users, n_items)."""

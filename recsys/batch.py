@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from recsys.data.histories import blocks_of
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError, ConfigError
 from recsys.ranking import Ranking
@@ -97,8 +98,7 @@ def score_everyone(
     try:
         _claim(output, description)
         tallies = []
-        for number, first in enumerate(range(0, n_users, job.block_size)):
-            rows = np.arange(first, min(first + job.block_size, n_users))
+        for number, rows in enumerate(blocks_of(n_users, job.block_size)):
             tallies.append(_finish_block(recommender, output, job, number, rows))
             if progress is not None:
                 progress(int(rows[-1]) + 1, n_users)
@@ -132,7 +132,7 @@ def _finish_block(
     allowed = job.rules.mask(recommender.items)
     ranking = recommender.rank(histories, job.k, exclude_seen=job.exclude_seen, allowed=allowed)
     tally = {
-        "n_short": int((ranking.positions[:, -1] < 0).sum()),
+        "n_short": int(((ranking.positions >= 0).sum(axis=1) < job.k).sum()),
         "n_popular": int((np.diff(histories.indptr) == 0).sum()),
     }
     table = _table(ranking, recommender.users.ids[rows], recommender.items)

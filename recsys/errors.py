@@ -2,7 +2,6 @@
 
 RecsysError              exit code 1
 +-- ConfigError          2   an option, a setting or a combination of them
-|   +-- MissingExtraError    an optional package is not installed
 +-- DataError            3   the input data
 +-- UnknownIdError       4   an id that the data or the model has not met
 +-- ArtefactError        1   a saved model, index or data set is missing, damaged or mismatched
@@ -22,10 +21,6 @@ class ConfigError(RecsysError):
     """An option, a setting or a combination of them is not usable."""
 
     exit_code = 2
-
-
-class MissingExtraError(ConfigError):
-    """An optional package is needed; the message names the extra that installs it."""
 
 
 class DataError(RecsysError):

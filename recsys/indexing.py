@@ -1,13 +1,13 @@
 """The index stage: from a model and everybody's histories to what look-ups need."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.artefact import InteractionStore
-from recsys.data.histories import Histories
+from recsys.data.histories import Histories, blocks_of
 from recsys.index.artefact import save_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.storage import Artefact
@@ -15,7 +15,13 @@ from recsys.vae.model import VAE
 
 
 def build_index(
-    vae: VAE, store: InteractionStore, model: Artefact, path: Path, block_size: int = 4096
+    vae: VAE,
+    store: InteractionStore,
+    model: Artefact,
+    path: Path,
+    *,
+    block_size: int = 4096,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Build everything that look-ups need, whole or not at all.
 
@@ -30,6 +36,8 @@ def build_index(
         Replaced whole.
     block_size : int
         Users encoded at a time.
+    progress : callable or None
+        Receives users done and users in all.
     """
     histories = Histories(store.interactions, vae.items)
     latent_dim = vae.config.latent_dim
@@ -40,6 +48,8 @@ def build_index(
         user_directions.add(unit_vectors(codes))
         total += codes.sum(axis=0, dtype=np.float64)
         squares += codes.T.astype(np.float64) @ codes
+        if progress is not None:
+            progress(int(rows[-1]) + 1, len(histories.users))
     mean = total / len(histories.users)
     covariance = squares / len(histories.users) - np.outer(mean, mean)
     vectors = vae.item_vectors()
@@ -83,15 +93,3 @@ def score_directions(
     # Rounding makes tiny variances negative.
     half = axes * np.sqrt(np.maximum(variances, 0))
     return unit_vectors((decoder_rows @ half).astype(np.float32))
-
-
-def blocks_of(n: int, size: int) -> Iterator[NDArray[np.int64]]:
-    """Cut 0 .. n-1 into runs of at most `size`.
-
-    Examples
-    --------
-    >>> [list(map(int, block)) for block in blocks_of(5, 2)]
-    [[0, 1], [2, 3], [4]]
-    """
-    for start in range(0, n, size):
-        yield np.arange(start, min(start + size, n))

@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 from recsys.data.artefact import InteractionStore, open_interactions
 from recsys.data.histories import Histories
 from recsys.data.ids import IdMap
-from recsys.data.interactions import Interactions, csr_from_pairs
-from recsys.errors import ConfigError
+from recsys.data.interactions import Interactions, ValueKind, csr_from_pairs
+from recsys.errors import ConfigError, DataError
 from recsys.index.artefact import ServingIndex, open_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.ranking import Ranking, top_k
@@ -46,6 +46,8 @@ class ModelRanker:
     ) -> Ranking:
         """Rank the k best items for each history; an empty one is ranked by popularity.
 
+        At most n_items are listed, whatever k is.
+
         Parameters
         ----------
         histories : csr_array of float32, shape (n_users, n_items)
@@ -54,6 +56,7 @@ class ModelRanker:
         allowed : bool or None, shape (n_items,)
         """
         _check_k(k)
+        k = min(k, len(self.items))
         ranking = self.items.search(
             self.vae.user_vectors(histories),
             k,
@@ -109,7 +112,29 @@ class Recommender:
         model = open_model(root / "model")
         index = open_index(root / "index", expected_model=model)
         store = open_interactions(root / "interactions")
-        return cls(load_model(model, device), index, store)
+        recommender = cls(load_model(model, device), index, store)
+        recommender.check_values(store.value_kind, str(root / "interactions"))
+        return recommender
+
+    def check_values(self, value_kind: ValueKind, source: str) -> None:
+        """Refuse histories without ratings for a model of ratings: every item would count as a 1.
+
+        Raises
+        ------
+        DataError
+            Names `source`.
+        """
+        if self.vae.config.predicts_ratings and value_kind == "none":
+            raise DataError(
+                f"{source} has no ratings, and the model predicts ratings: read it with "
+                "ingest.rating_column, or train with -S vae.likelihood=multinomial"
+            )
+
+    @property
+    def index_is_older(self) -> bool:
+        """Whether the users' neighbours were found in other data than today's."""
+        built_from = self.index.artefact.manifest.fingerprints["events"]
+        return bool(built_from != self.store.fingerprint)
 
     @property
     def items(self) -> IdMap:

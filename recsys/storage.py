@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,17 @@ class Artefact:
     manifest: Manifest
 
     def file(self, name: str) -> Path:
-        """Path of one of the files that the manifest lists."""
+        """Path of one of the files that the manifest lists.
+
+        Raises
+        ------
+        ArtefactError
+            There is no such file, or the artefact was replaced by another since it was opened.
+        """
         if name not in self.manifest.files:
             raise ArtefactError(f"{self.path} has no {name}: it is not whole; make it again")
+        if read_manifest(self.path).fingerprint != self.manifest.fingerprint:
+            raise ArtefactError(f"{self.path} was replaced since it was opened; load it again")
         return self.path / name
 
 
@@ -179,13 +187,16 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
         checksum = content.pop("checksum")
+        found = hashlib.sha256(_canonical_json(content)).hexdigest()
         files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
-        manifest = Manifest(**content, files=files)
+        # A newer recsys may have added fields: its version is for the caller to refuse.
+        known = {each.name: content[each.name] for each in fields(Manifest) if each.name in content}
+        manifest = Manifest(**known, files=files)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ArtefactError(f"{folder} is not an artefact: it has no {MANIFEST}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path} is damaged ({error}); make the artefact again") from error
-    if checksum != manifest.fingerprint:
+    if checksum != found:
         raise ArtefactError(f"{path} is damaged: its checksum differs; make the artefact again")
     return manifest
 
@@ -254,7 +265,9 @@ def _swap_in(partial: Path, path: Path) -> None:
         os.rename(path, previous)
     os.rename(partial, path)
     _sync_folder(path.parent)
-    _remove(previous)
+    # The new artefact is in place: what is left of the old one can wait for the next writer.
+    with contextlib.suppress(OSError):
+        _remove(previous)
 
 
 def _settle(path: Path) -> None:
@@ -273,7 +286,9 @@ def _sync_folder(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_symlink():
+        path.unlink()
+    elif path.is_dir():
         shutil.rmtree(path)
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -392,3 +393,31 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     open_thing(thing)
     open_thing(thing)
     assert len(every_file_is_large) == 4
+
+
+def test_a_newer_manifest_with_more_fields_names_its_version(thing):
+    manifest = json.loads((thing / "manifest.json").read_text())
+    del manifest["checksum"]
+    manifest |= {"format_version": 99, "signature": "new"}
+    canonical = json.dumps(manifest, sort_keys=True, ensure_ascii=False).encode()
+    manifest["checksum"] = hashlib.sha256(canonical).hexdigest()
+    (thing / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtefactError, match="has format version 99, this recsys"):
+        open_artefact(thing, "thing", 1, made_by="recsys make")
+
+
+def test_an_artefact_behind_a_link_can_be_replaced(tmp_path):
+    real, link = tmp_path / "disk", tmp_path / "thing"
+    real.mkdir()
+    link.symlink_to(real)
+    with storage.writing(link, "thing", 1) as folder:
+        (folder / "a.txt").write_text("new")
+    assert open_artefact(link, "thing", 1, made_by="recsys make").file("a.txt").read_text() == "new"
+
+
+def test_a_file_of_a_replaced_artefact_is_not_read_as_the_old_one(thing):
+    opened = open_artefact(thing, "thing", 1, made_by="recsys make")
+    with storage.writing(thing, "thing", 1) as folder:
+        (folder / "a.txt").write_text("another generation")
+    with pytest.raises(ArtefactError, match="was replaced since it was opened"):
+        opened.file("a.txt")

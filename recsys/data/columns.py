@@ -154,6 +154,26 @@ def find_columns(fields: Sequence[str], wanted: WantedColumns, name: str) -> Col
     return _columns_at(header, places, wanted, name)
 
 
+def undecided_names(columns: Columns, wanted: WantedColumns) -> frozenset[str]:
+    """Give the names, in small letters, that one more column could not have in silence.
+
+    A column so called would have been taken for one of `columns`, or been refused beside it.
+
+    Examples
+    --------
+    >>> wanted = WantedColumns(user="movie_id")
+    >>> columns = find_columns(["movie_id", "book_id"], wanted, "a.csv")
+    >>> {"userid", "isbn", "stars"} & undecided_names(columns, wanted) == {"isbn", "stars"}
+    True
+    """
+    decided = set(wanted.named())
+    if columns.value_kind == "rating":
+        decided.add("weight")
+    elif wanted.weight is not None:
+        decided.add("rating")
+    return frozenset().union(*(USUAL_NAMES[role] for role in USUAL_NAMES if role not in decided))
+
+
 def place_of(header: Sequence[str], column: str, option: str, name: str) -> int:
     """Find a column that the caller has named: as written, else whatever its case."""
     exact = [place for place, each in enumerate(header) if each == column_name(column)]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Events
-from recsys.data.times import parse_time
+from recsys.data.times import SURELY_MILLISECONDS, parse_time
 from recsys.errors import ConfigError, DataError
 
 __all__ = ["Dropped", "FilterConfig", "filter_events", "parse_time"]
@@ -23,7 +23,7 @@ class FilterConfig:
     min_user_interactions, min_item_interactions : int
         At least 1. Items first, then users, once: afterwards an item may again have fewer.
     k_core : bool
-        Repeat these two until neither takes anything more.
+        Repeat these two until neither takes anything more; one of them is above 1.
     since, until : float, optional
         Times with since <= t < until, in the unit of the file; see `parse_time`.
     """
@@ -39,6 +39,11 @@ class FilterConfig:
         for name in ("min_user_interactions", "min_item_interactions"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.k_core and max(self.min_user_interactions, self.min_item_interactions) == 1:
+            raise ConfigError(
+                "k_core needs min_user_interactions or min_item_interactions above 1, and both "
+                "are 1: raise one, or leave k_core out"
+            )
         for name in ("min_rating", "since", "until"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value):
@@ -73,7 +78,7 @@ def filter_events(events: Events, config: FilterConfig) -> tuple[Events, tuple[D
     ConfigError
         A filter needs ratings or times that the data lack.
     DataError
-        No row is left.
+        No row is left, or the window is in seconds and the times are not.
 
     Examples
     --------
@@ -90,6 +95,7 @@ def filter_events(events: Events, config: FilterConfig) -> tuple[Events, tuple[D
     if config.min_rating is not None:
         filters.keep_if(events.values >= config.min_rating, f"rating below {config.min_rating:g}")
     if events.timestamps is not None:
+        _check_unit(events.timestamps, config)
         if config.since is not None:
             filters.keep_if(events.timestamps >= config.since, f"before {config.since:.15g}")
         if config.until is not None:
@@ -152,3 +158,16 @@ def _check_columns(events: Events, config: FilterConfig) -> None:
             "since and until need times and the data hold none: name the column with "
             "--timestamp-column, or leave --since and --until out"
         )
+
+
+def _check_unit(timestamps: NDArray[np.float64], config: FilterConfig) -> None:
+    """Refuse seconds, such as dates become, beside times in milliseconds: all would be later."""
+    for name, bound in (("since", config.since), ("until", config.until)):
+        if bound is None or bound >= SURELY_MILLISECONDS:
+            continue
+        median = float(np.median(timestamps))
+        if median > SURELY_MILLISECONDS:
+            raise DataError(
+                f"the times look like milliseconds (median {median:.15g}), but {name} is "
+                f"{bound:.15g}, in seconds: give it in the file's unit"
+            )

@@ -1,5 +1,6 @@
 """Everybody's history over a model's catalogue: joined by id, read row by row."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,3 +55,15 @@ class Histories:
         users = np.repeat(np.arange(len(user_positions)), np.diff(rows.indptr))
         shape = (len(user_positions), len(self.items))
         return csr_from_pairs(users[known], columns[known], rows.data[known], shape)
+
+
+def blocks_of(n: int, size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut 0 .. n-1 into runs of at most `size`.
+
+    Examples
+    --------
+    >>> [list(map(int, block)) for block in blocks_of(5, 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    for start in range(0, n, size):
+        yield np.arange(start, min(start + size, n))

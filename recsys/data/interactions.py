@@ -49,6 +49,11 @@ class Interactions:
         """Count the users of each item; int64, shape (n_items,)."""
         return np.bincount(self.matrix.indices, minlength=self.n_items).astype(np.int64)
 
+    def item_means(self) -> NDArray[np.float32]:
+        """Mean value of each item; 0 where nobody has it; float32, shape (n_items,)."""
+        sums = np.bincount(self.matrix.indices, weights=self.matrix.data, minlength=self.n_items)
+        return (sums / np.maximum(self.item_counts(), 1)).astype(np.float32)
+
     def history_lengths(self) -> NDArray[np.int64]:
         """Count the items of each user; int64, shape (n_users,)."""
         return np.diff(self.matrix.indptr).astype(np.int64)

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -29,7 +31,22 @@ _Rows = Iterator[tuple[int, list[str]]]
 """Line (or row) number and fields, the header first."""
 
 
-def read_items(path: Path, *, item: str | None = None, title: str | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Wanted:
+    """What the caller says of the columns; see `read_items`."""
+
+    item: str | None
+    title: str | None
+    same_as: str | None
+
+
+def read_items(
+    path: Path,
+    *,
+    item: str | None = None,
+    title: str | None = None,
+    same_as: str | None = None,
+) -> pd.DataFrame:
     """Read what is known about the items, everything as text.
 
     Parameters
@@ -39,6 +56,9 @@ def read_items(path: Path, *, item: str | None = None, title: str | None = None)
         also gzipped, or GroupLens's ``movies.dat`` and ``u.item``.
     item, title : str, optional
         Which column holds the id and the title; None = find it by its usual names.
+    same_as : str, optional
+        The item column of the interactions. A column that is called the same holds the id,
+        whatever else could.
 
     Returns
     -------
@@ -53,12 +73,13 @@ def read_items(path: Path, *, item: str | None = None, title: str | None = None)
     ConfigError
         Two columns could be the id or the title, or the format cannot be told.
     """
+    wanted = _Wanted(item, title, same_as)
     with open_source(path) as source:
-        rows = _open_rows(source, Path(path).name.removesuffix(".gz"), item)
+        rows = _open_rows(source, Path(path).name.removesuffix(".gz"), wanted)
         _, fields = next(rows, (0, []))
         if not any(fields):
             raise DataError(f"{source.name}: empty, expected a header and one row an item")
-        header = _renamed([column_name(each) for each in fields], item, title, source.name)
+        header = _renamed([column_name(each) for each in fields], wanted, source.name)
         table = _unique_rows(rows, header, source.name)
     if not table:
         raise DataError(f"{source.name}: no data rows, expected one an item")
@@ -69,9 +90,9 @@ def read_items(path: Path, *, item: str | None = None, title: str | None = None)
     return frame[["item_id", "title", *others]]
 
 
-def _renamed(header: list[str], item: str | None, title: str | None, name: str) -> list[str]:
-    item_place = _item_place(header, item, name)
-    title_place = _title_place(header, title, item_place, name)
+def _renamed(header: list[str], wanted: _Wanted, name: str) -> list[str]:
+    item_place = _item_place(header, wanted, name)
+    title_place = _title_place(header, wanted.title, item_place, name)
     renamed = list(header)
     renamed[item_place] = "item_id"
     if title_place is not None:
@@ -85,19 +106,24 @@ def _renamed(header: list[str], item: str | None, title: str | None, name: str) 
     return renamed
 
 
-def _item_place(header: Sequence[str], item: str | None, name: str) -> int:
-    if item is not None:
-        return place_of(header, item, "the item column", name)
+def _item_place(header: Sequence[str], wanted: _Wanted, name: str) -> int:
+    if wanted.item is not None:
+        return place_of(header, wanted.item, "--items-id-column", name)
+    if wanted.same_as is not None:
+        name_there = column_name(wanted.same_as).lower()
+        same = [place for place, each in enumerate(header) if each.lower() == name_there]
+        if len(same) == 1:
+            return same[0]
     # In a table of items a bare "id" is the item's, unless a column says so more clearly.
     for usual in (USUAL_NAMES["item"], {"id"}):
         found = [place for place, each in enumerate(header) if each.lower() in usual]
         if len(found) > 1:
-            raise ConfigError(_several("item", [header[place] for place in found], header, name))
+            raise ConfigError(_several("id", [header[place] for place in found], header, name))
         if found:
             return found[0]
     raise DataError(
         f"{name}: no item column: the header is {','.join(header)[:200]!r}; expected a usual name "
-        "such as item_id, or the column to be named"
+        "such as item_id, or --items-id-column NAME"
     )
 
 
@@ -105,7 +131,7 @@ def _title_place(
     header: Sequence[str], title: str | None, item_place: int, name: str
 ) -> int | None:
     if title is not None:
-        return place_of(header, title, "the title column", name)
+        return place_of(header, title, "--items-title-column", name)
     for usual in (frozenset({"title"}), _TITLE_NAMES):
         found = [
             place
@@ -119,10 +145,12 @@ def _title_place(
     return None
 
 
-def _several(role: str, found: list[str], header: Sequence[str], name: str) -> str:
+def _several(
+    role: Literal["id", "title"], found: list[str], header: Sequence[str], name: str
+) -> str:
     return (
-        f"{name}: the {role} column could be {' or '.join(map(repr, found))}: say which; "
-        f"the header is {','.join(header)[:200]!r}"
+        f"{name}: the {role} column could be {' or '.join(map(repr, found))}: say which with "
+        f"--items-{role}-column; the header is {','.join(header)[:200]!r}"
     )
 
 
@@ -146,9 +174,9 @@ def _unique_rows(rows: _Rows, header: list[str], name: str) -> list[list[str]]:
     return [fields for _, fields in known.values()]
 
 
-def _open_rows(source: ByteSource, file_name: str, item: str | None) -> _Rows:
+def _open_rows(source: ByteSource, file_name: str, wanted: _Wanted) -> _Rows:
     if source.starts_with(b"PAR1"):
-        return _parquet_rows(source, item)
+        return _parquet_rows(source, wanted)
     text = _decoded(source, is_grouplens=file_name in ("movies.dat", "u.item"))
     if file_name == "u.item":
         genres = [f"genre_{each.lower()}" for each in _GENRES.split()]
@@ -241,10 +269,10 @@ def _json_cell(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _parquet_rows(source: ByteSource, item: str | None) -> _Rows:
+def _parquet_rows(source: ByteSource, wanted: _Wanted) -> _Rows:
     table = open_parquet(source).read()
     header = list(table.column_names)
-    ids = table.column(_item_place(header, item, source.name))
+    ids = table.column(_item_place(header, wanted, source.name))
     if pa.types.is_floating(ids.type):
         # 7 would have become "7.0", which joins to nothing.
         raise DataError(

@@ -9,16 +9,22 @@ from numpy.typing import NDArray
 
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events
-
-_SURELY_MILLISECONDS = 1e11
-"""As seconds this is the year 5138; as milliseconds, 1973."""
+from recsys.data.times import SURELY_MILLISECONDS
 
 
-def find_oddities(events: Events) -> list[str]:
-    """Word what a careful person would want to know about `events`."""
-    found = [*_odd_ids(events.users), *_odd_ids(events.items), *_odd_users(events)]
-    if events.value_kind == "rating":
-        found += _odd_ratings(events.values)
+def find_oddities(events: Events, *, to_train: bool) -> list[str]:
+    """Word what a careful person would want to know about `events`.
+
+    Parameters
+    ----------
+    events : Events
+    to_train : bool
+        Whether they are the catalogue and the values to learn from. Of a few histories, or of
+        held-out rows, it says nothing that a user has every item or that the ratings are equal.
+    """
+    found = [*_odd_ids(events.users), *_odd_ids(events.items)]
+    if to_train:
+        found += [*_odd_users(events), *_odd_ratings(events)]
     if events.timestamps is not None:
         found += _odd_times(events.timestamps)
     return found
@@ -49,8 +55,9 @@ def _odd_users(events: Events) -> Iterator[str]:
         )
 
 
-def _odd_ratings(values: NDArray[np.float32]) -> Iterator[str]:
-    if len(values) > 1 and values.min() == values.max():
+def _odd_ratings(events: Events) -> Iterator[str]:
+    values = events.values
+    if events.value_kind == "rating" and len(values) > 1 and values.min() == values.max():
         yield f"all {len(values):,} ratings are {values[0]:g}: they tell nothing apart"
 
 
@@ -61,7 +68,7 @@ def _odd_times(timestamps: NDArray[np.float64]) -> Iterator[str]:
     n_future = int((timestamps > time.time()).sum())
     if n_future:
         latest = timestamps.max()
-        unit = "; they may be milliseconds" if latest > _SURELY_MILLISECONDS else ""
+        unit = "; they may be milliseconds" if latest > SURELY_MILLISECONDS else ""
         yield (
             f"{n_future:,} timestamps lie in the future if they are seconds since 1970 "
             f"(the largest is {latest:.15g}{unit})"

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from recsys.data.collecting import EventCollector, merge_duplicates
-from recsys.data.columns import Columns, column_name, find_columns, has_known_name
+from recsys.data.columns import (
+    Columns,
+    column_name,
+    find_columns,
+    has_known_name,
+    undecided_names,
+)
 from recsys.data.delimited import DelimitedRows, split_fields
 from recsys.data.formats import (
     InputFormat,
@@ -19,7 +25,14 @@ from recsys.data.interactions import Events
 from recsys.data.layouts import DataSource, ReadOptions, locate
 from recsys.data.lines import Block, ByteSource, LineBlocks, open_source
 from recsys.data.oddities import find_oddities
-from recsys.data.records import AdjacencyRows, JsonRows, ParquetRows, json_object, open_parquet
+from recsys.data.records import (
+    AdjacencyRows,
+    JsonRows,
+    ParquetRows,
+    json_fields,
+    json_object,
+    open_parquet,
+)
 from recsys.data.rows import BadRows, Chunk
 from recsys.errors import ConfigError, DataError
 
@@ -72,6 +85,7 @@ def read_events(
     source: Path | Literal["-"],
     options: ReadOptions | None = None,
     *,
+    to_train: bool = True,
     progress: Progress | None = None,
 ) -> tuple[Events, ReadReport]:
     """Read interactions in the order of their file.
@@ -84,6 +98,9 @@ def read_events(
     source : Path or "-"
         A file, or standard input. Gzip is recognised by content.
     options : ReadOptions, optional
+    to_train : bool
+        False for histories and held-out rows: what is odd only about data to learn from (a user
+        with every item, ratings that are all equal) is then no warning.
     progress : callable, optional
         Told the bytes done and the bytes in all after every block.
 
@@ -102,10 +119,12 @@ def read_events(
             collector.add(chunk)
             if progress is not None:
                 progress(opened.done(), opened.total)
-        return _finish(collector, rows, opened.name)
+        return _finish(collector, rows, opened.name, to_train)
 
 
-def _finish(collector: EventCollector, rows: _Opened, name: str) -> tuple[Events, ReadReport]:
+def _finish(
+    collector: EventCollector, rows: _Opened, name: str, to_train: bool
+) -> tuple[Events, ReadReport]:
     if not collector.n_rows:
         if rows.bad.n_rows:
             raise DataError(f"all {rows.bad.n_rows:,} rows are bad; {rows.bad.messages[0]}")
@@ -119,7 +138,7 @@ def _finish(collector: EventCollector, rows: _Opened, name: str) -> tuple[Events
         n_bad_rows=rows.bad.n_rows,
         bad_rows=tuple(rows.bad.messages),
         n_duplicates=n_duplicates,
-        warnings=(*rows.warnings(), *find_oddities(events)),
+        warnings=(*rows.warnings(), *find_oddities(events, to_train=to_train)),
     )
     return events, report
 
@@ -184,7 +203,7 @@ def _open_table(
     if input_format == "jsonl":
         if options.columns is not None:
             raise ConfigError(f"{name}: JSON lines name their fields; leave out --columns")
-        read = JsonRows(columns, bad).read
+        read = JsonRows(columns, undecided_names(columns, options.wanted()), bad).read
     else:
         read = DelimitedRows(input_format, columns, bad).read
         if options.columns is None:
@@ -201,7 +220,8 @@ def _first_fields(block: Block, input_format: InputFormat, name: str) -> list[st
     number, line = next(block.lines())
     try:
         if input_format == "jsonl":
-            return list(json_object(line))
+            # Where no record has a field, the first line is to blame.
+            return json_fields(block) or list(json_object(line))
         return split_fields(line, input_format)
     except DataError as problem:
         raise DataError(f"{name}, line {number}: {problem}") from problem

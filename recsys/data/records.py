@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.data.columns import Columns
-from recsys.data.lines import Block, ByteSource
+from recsys.data.lines import BLOCK_BYTES, Block, ByteSource
 from recsys.data.rows import BadRows, Chunk, Column, RowGatherer
 from recsys.data.times import TimeColumn
 from recsys.errors import DataError
@@ -34,30 +35,59 @@ def json_object(line: str) -> dict[str, Any]:
     return found
 
 
-class JsonRows:
-    """Reads the blocks of one JSON lines file."""
+def json_fields(block: Block) -> list[str]:
+    """List the fields of all records, as they first appear; what is no record is not looked at."""
+    fields: dict[str, None] = {}
+    for _, line in block.lines():
+        with suppress(DataError):
+            fields.update(dict.fromkeys(json_object(line)))
+    return list(fields)
 
-    def __init__(self, columns: Columns, bad: BadRows) -> None:
+
+class JsonRows:
+    """Reads the blocks of one JSON lines file.
+
+    Parameters
+    ----------
+    columns : Columns
+        What was found in the fields of the first block.
+    undecided : frozenset of str
+        Names that make a record bad where they come up after that block; see `undecided_names`.
+    bad : BadRows
+    """
+
+    def __init__(self, columns: Columns, undecided: frozenset[str], bad: BadRows) -> None:
         self._columns = columns
+        self._known = frozenset(columns.header)
+        self._undecided = undecided
         self._bad = bad
         self._times = None if columns.timestamp is None else TimeColumn()
 
     def read(self, block: Block) -> Chunk:
         """Read every line of a block."""
-        columns = self._columns
-        rows = RowGatherer(columns.value_kind, self._times, self._bad)
+        rows = RowGatherer(self._columns.value_kind, self._times, self._bad)
         for number, line in block.lines():
             try:
-                record = json_object(line)
-                user, item, value, time = (
-                    "" if place is None else _json_text(record, columns.header[place])
-                    for place in (columns.user, columns.item, columns.value, columns.timestamp)
-                )
+                row = self._row(json_object(line))
             except DataError as problem:
                 self._bad.add(number, str(problem))
                 continue
-            rows.add(number, user, item, value, time)
+            rows.add(number, *row)
         return rows.chunk()
+
+    def _row(self, record: Mapping[str, Any]) -> list[str]:
+        columns = self._columns
+        row = [
+            "" if place is None else _json_text(record, columns.header[place])
+            for place in (columns.user, columns.item, columns.value, columns.timestamp)
+        ]
+        for name in record:
+            if name not in self._known and name.lower() in self._undecided:
+                raise DataError(
+                    f"field {name!r} could be a column to read, and no record in the first "
+                    f"{BLOCK_BYTES >> 20} MB has it: give every record the same fields"
+                )
+        return row
 
 
 def _json_text(record: Mapping[str, Any], name: str) -> str:

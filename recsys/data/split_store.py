@@ -40,14 +40,12 @@ def save_split(split: Split, folder: Path) -> None:
     _write_ids(ids, folder / _IDS)
 
 
-def load_split(folder: Path, *, user_noun: str = "user", item_noun: str = "item") -> Split:
+def load_split(folder: Path) -> Split:
     """Read what `save_split` wrote; the fingerprint is the same.
 
     Parameters
     ----------
     folder : Path
-    user_noun, item_noun : str
-        What one id of either side names, for messages.
 
     Raises
     ------
@@ -59,7 +57,7 @@ def load_split(folder: Path, *, user_noun: str = "user", item_noun: str = "item"
         # numpy leaves a broken file open where it opened it itself.
         with (folder / _MATRICES).open("rb") as stream:
             arrays = dict(np.load(stream, allow_pickle=False))
-        return _built(arrays, ids, user_noun, item_noun)
+        return _built(arrays, ids)
     except (
         OSError,
         EOFError,
@@ -103,13 +101,8 @@ def _read_ids(path: Path) -> dict[str, NDArray[np.object_]]:
     return {name: ids[of == name] for name in np.unique(of.astype(str))}
 
 
-def _built(
-    arrays: dict[str, NDArray[Any]],
-    ids: dict[str, NDArray[np.object_]],
-    user_noun: str,
-    item_noun: str,
-) -> Split:
-    items = IdMap(ids["items"], item_noun)
+def _built(arrays: dict[str, NDArray[Any]], ids: dict[str, NDArray[np.object_]]) -> Split:
+    items = IdMap(ids["items"], "item")
 
     def interactions(name: str, users: IdMap) -> Interactions:
         indptr, indices = arrays[f"{name}_indptr"], arrays[f"{name}_indices"]
@@ -120,12 +113,12 @@ def _built(
     def holdout(name: str) -> Holdout | None:
         if name not in ids:
             return None
-        users = IdMap(ids[name], user_noun)
+        users = IdMap(ids[name], "user")
         fold_in, held_out = f"{name}_fold_in", f"{name}_held_out"
         return Holdout(interactions(fold_in, users), interactions(held_out, users))
 
     return Split(
-        train=interactions("train", IdMap(ids["train"], user_noun)),
+        train=interactions("train", IdMap(ids["train"], "user")),
         validation=holdout("validation"),
         test=holdout("test"),
         left_out=tuple(str(line) for line in arrays["left_out"]),

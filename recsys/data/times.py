@@ -16,6 +16,9 @@ from recsys.errors import ConfigError, DataError
 LARGEST_VALUE = float(np.finfo(np.float32).max)
 """Values are held as float32; what does not fit is refused, not turned into inf."""
 
+SURELY_MILLISECONDS = 1e11
+"""A time above this: as seconds it is the year 5138; as milliseconds, 1973."""
+
 _NUMBER = r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*"
 _ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9].*)?"
 _IS_NUMBER = re.compile(_NUMBER)

@@ -1,6 +1,5 @@
 """The trained VAE: histories -> latent codes -> scores, in numpy on both sides."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import nn
 
+from recsys.data.histories import blocks_of
 from recsys.data.ids import IdMap
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch, Encoder
@@ -70,7 +70,10 @@ class VAE:
         -------
         float32, shape (n_users, latent_dim)
         """
-        codes = [self._encode_batch(histories, rows) for rows in _blocks(histories.shape[0])]
+        codes = [
+            self._encode_batch(histories, rows)
+            for rows in blocks_of(histories.shape[0], ENCODE_BATCH)
+        ]
         empty = np.empty((0, self.config.latent_dim), dtype=np.float32)
         return np.concatenate([empty, *codes])
 
@@ -120,18 +123,3 @@ def model_input(matrix: csr_array, config: VAEConfig, item_means: NDArray[np.flo
     else:
         values = np.ones(len(matrix.data), dtype=np.float32)
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def item_means_of(matrix: csr_array, config: VAEConfig) -> NDArray[np.float32]:
-    """Mean observed value of each item for ratings, zeros for everything else."""
-    n_items = matrix.shape[1]
-    if not config.predicts_ratings:
-        return np.zeros(n_items, dtype=np.float32)
-    sums = np.bincount(matrix.indices, weights=matrix.data, minlength=n_items)
-    counts = np.bincount(matrix.indices, minlength=n_items)
-    return (sums / np.maximum(counts, 1)).astype(np.float32)
-
-
-def _blocks(n_rows: int) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, n_rows, ENCODE_BATCH):
-        yield np.arange(start, min(start + ENCODE_BATCH, n_rows))

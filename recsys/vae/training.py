@@ -21,7 +21,7 @@ from recsys.ranking import Scorer
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch, Encoder
-from recsys.vae.model import VAE, VAEModule, item_means_of, model_input
+from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, standard_kl
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.tally import EpochReport, Tally
@@ -97,7 +97,10 @@ class _Run:
     ) -> None:
         self.config, self.training, self.device = config, training, device
         self.interactions = interactions
-        self.item_means = item_means_of(interactions.matrix, config)
+        # What is taken from x: the items' mean ratings, or nothing.
+        self.item_means = np.zeros(interactions.n_items, dtype=np.float32)
+        if config.predicts_ratings:
+            self.item_means = interactions.item_means()
         self.inputs = model_input(interactions.matrix, config, self.item_means)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)

@@ -220,3 +220,20 @@ def test_mixed_line_ends_are_read_with_a_warning(tmp_path):
 )
 def test_oddities_are_read_and_told(tmp_path, text, warning):
     assert warning in warnings_of(tmp_path, text)
+
+
+def test_what_is_not_to_be_trained_on_may_be_full_and_equal(tmp_path):
+    path = write(tmp_path, HEADER + "a,x,3,1\na,y,3,2\n")
+    assert len(read_events(path)[1].warnings) == 2
+    assert read_events(path, to_train=False)[1].warnings == ()
+
+
+def test_what_is_not_to_be_trained_on_is_still_looked_at_for_odd_ids_and_times(tmp_path):
+    path = write(tmp_path, HEADER + "Ann,x,3,-1\nann,x,3,99999999999\n")
+    warnings = read_events(path, to_train=False)[1].warnings
+    assert [each.split(" ", 1)[1].split(" (")[0] for each in warnings] == [
+        "user ids differ from another one only by case, such as 'Ann' and 'ann'; "
+        "they were kept apart",
+        "timestamps are negative",
+        "timestamps lie in the future if they are seconds since 1970",
+    ]

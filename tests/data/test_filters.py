@@ -50,6 +50,25 @@ def test_a_window_holds_its_start_and_not_its_end():
     assert dropped == (Dropped("before 2", 1), Dropped("not before 4", 1))
 
 
+@pytest.mark.parametrize("bound", ["since", "until"])
+def test_seconds_are_no_window_over_milliseconds(bound):
+    events = events_of(["ax", "ay", "bx"], timestamps=[5, 978307200000, 978307200001])
+    with pytest.raises(DataError) as caught:
+        filter_events(events, FilterConfig(**{bound: parse_time("2001-01-01")}))
+    assert str(caught.value) == (
+        f"the times look like milliseconds (median 978307200000), but {bound} is 978307200, in "
+        "seconds: give it in the file's unit"
+    )
+
+
+def test_milliseconds_are_a_window_over_milliseconds_and_seconds_over_seconds():
+    milliseconds = events_of(["ax", "ay"], timestamps=[978307200000, 978307200001])
+    assert len(filter_events(milliseconds, FilterConfig(since=978307200001))[0]) == 1
+    # One row with a time of nonsense does not make the others milliseconds.
+    seconds = events_of(["ax", "ay", "by"], timestamps=[1, 978307200, 978307200000])
+    assert len(filter_events(seconds, FilterConfig(since=978307200))[0]) == 2
+
+
 def test_items_are_filtered_before_users_and_once():
     # Without item z user b has one item; without user b item y has one user, and stays.
     events = events_of(["ax", "ay", "by", "bz", "cx", "cy"])
@@ -89,7 +108,9 @@ def slow_core(pairs, min_user, min_item):
 )
 def test_the_k_core_agrees_with_a_slow_oracle(pairs, min_user, min_item):
     config = FilterConfig(
-        min_user_interactions=min_user, min_item_interactions=min_item, k_core=True
+        min_user_interactions=min_user,
+        min_item_interactions=min_item,
+        k_core=max(min_user, min_item) > 1,
     )
     expected = slow_core(pairs, min_user, min_item)
     if not expected:
@@ -129,6 +150,10 @@ def test_a_window_needs_times(config):
         ({"min_user_interactions": 0}, "min_user_interactions is 0; expected 1 or more"),
         ({"min_item_interactions": -1}, "min_item_interactions is -1; expected 1 or more"),
         ({"min_rating": float("nan")}, "min_rating is nan; expected a finite number"),
+        (
+            {"k_core": True},
+            "k_core needs min_user_interactions or min_item_interactions above 1, and both are 1",
+        ),
         ({"since": 2, "until": 2}, r"since \(2\) is not before until \(2\)"),
     ],
 )

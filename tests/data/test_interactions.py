@@ -56,6 +56,24 @@ def test_counts_are_those_of_the_pairs(pairs):
         assert data.item_counts()[position] == sum(f"i{i}" == item for _, i in pairs)
 
 
+@given(PAIRS)
+def test_the_mean_of_an_item_agrees_with_a_slow_oracle(pairs):
+    data = events_of(pairs).interactions()
+    means = data.item_means()
+    assert means.dtype == np.float32
+    for position, item in enumerate(data.items.ids):
+        values = [value for _, i, value in as_triples(data) if i == item]
+        np.testing.assert_allclose(means[position], sum(values) / len(values), rtol=1e-6)
+
+
+def test_an_item_that_nobody_has_has_mean_0():
+    data = events_of([(0, 1), (1, 1)]).interactions()  # values 0 and 1
+    joined, _ = data.joined_to(IdMap.in_order(["i0", "i1"], "item"))
+    assert joined.item_means().tolist() == [0.0, 0.5]
+    nobody = Interactions(IdMap.of([], "user"), joined.items, csr_array((0, 2), dtype=np.float32))
+    assert nobody.item_means().tolist() == [0.0, 0.0]
+
+
 @given(PAIRS, st.data())
 def test_selected_rows_keep_only_the_ids_that_they_hold(pairs, data):
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))))

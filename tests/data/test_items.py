@@ -86,6 +86,53 @@ def test_an_exact_title_column_wins_over_other_names(tmp_path):
     assert frame["title"].tolist() == ["t"]
 
 
+BOOKS = (
+    "id,book_id,best_book_id,work_id,books_count,isbn,isbn13,authors,original_publication_year,"
+    "original_title,title,language_code"
+)
+
+
+def write_books(tmp_path):
+    return write(tmp_path, f"{BOOKS}\n1,27,28,w,3,044,978,Le Guin,1969,Left,Left Hand,eng\n")
+
+
+@pytest.mark.parametrize("same_as", ["book_id", "BOOK_ID", "book_id:token"])
+def test_the_column_called_as_in_the_interactions_holds_the_id(tmp_path, same_as):
+    row = read_items(write_books(tmp_path), same_as=same_as).iloc[0]
+    assert (row["item_id"], row["title"]) == ("27", "Left Hand")
+    assert (row["isbn"], row["id"], row["original_title"]) == ("044", "1", "Left")
+
+
+def test_the_same_name_counts_before_the_usual_ones_and_after_what_is_told(tmp_path):
+    path = write_books(tmp_path)
+    assert read_items(path, same_as="work_id")["item_id"].tolist() == ["w"]
+    assert read_items(path, item="isbn", same_as="work_id")["item_id"].tolist() == ["044"]
+    assert read_items(write(tmp_path, "sku,t\n1,x\n"), same_as="book_id")["item_id"][0] == "1"
+
+
+def test_parquet_takes_the_same_name_too(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"isbn": ["044"], "book_id": [27]}), path)
+    assert read_items(path, same_as="book_id")["item_id"].tolist() == ["27"]
+
+
+@pytest.mark.parametrize("same_as", [None, "movie_id"])
+def test_several_id_columns_are_refused_where_no_name_is_the_same(tmp_path, same_as):
+    path = write_books(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        read_items(path, same_as=same_as)
+    assert str(caught.value) == (
+        f"{path}: the id column could be 'book_id' or 'isbn': say which with --items-id-column; "
+        f"the header is '{BOOKS}'"
+    )
+
+
+def test_a_same_name_that_two_columns_have_decides_nothing(tmp_path):
+    path = write(tmp_path, "book_id,BOOK_ID\n1,2\n")
+    with pytest.raises(ConfigError, match="could be 'book_id' or 'BOOK_ID': say which"):
+        read_items(path, same_as="book_id")
+
+
 def test_identical_rows_are_one_item(tmp_path):
     assert len(read_items(write(tmp_path, "item_id,title\n1,a\n1,a\n2,b\n"))) == 2
 
@@ -99,9 +146,17 @@ def test_identical_rows_are_one_item(tmp_path):
         ("item_id,title\n1,a,b\n", DataError, "line 2: 3 fields where 2 were expected: '1,a,b'"),
         ("item_id,title\n,a\n", DataError, "line 2: the item id is empty"),
         ('item_id,title\n1,"a\n2,b\n', DataError, "line 2: quotes do not match in the row that"),
-        ("name,title\na,b\n", DataError, "no item column: the header is 'name,title'"),
-        ("item_id,sku\na,b\n", ConfigError, "the item column could be 'item_id' or 'sku'"),
-        ("id,name,movie_title\na,b,c\n", ConfigError, "title column could be 'name' or 'movie_"),
+        ("name,title\na,b\n", DataError, "or --items-id-column NAME"),
+        (
+            "item_id,sku\na,b\n",
+            ConfigError,
+            "id column could be 'item_id' or 'sku': say which with --items-id-column",
+        ),
+        (
+            "id,name,movie_title\na,b,c\n",
+            ConfigError,
+            "'movie_title': say which with --items-title-column",
+        ),
         ("id,year,year\na,b,c\n", ConfigError, "two columns would be called 'year': rename one"),
         (b"item_id,title\n1,\xe9\n", DataError, "line 2: byte 0xe9 where UTF-8 text was expected"),
         (b"item_id,title\n1,\0\n", DataError, "holds NUL bytes; expected UTF-8 text"),
@@ -118,7 +173,7 @@ def test_unusable_items_files_are_refused(tmp_path, text, error, message):
 def test_missing_columns_files_and_formats_are_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_items(tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"no column 'x' \(the title column\)"):
+    with pytest.raises(DataError, match=r"no column 'x' \(--items-title-column\)"):
         read_items(write(tmp_path, "item_id\n1\n"), title="x")
     with pytest.raises(DataError, match="line 2: not a JSON object"):
         read_items(write(tmp_path, '{"id": 1}\n{\n', "a.jsonl"))

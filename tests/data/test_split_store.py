@@ -40,12 +40,6 @@ def test_a_stored_split_comes_back_to_the_bit(tmp_path: Path, kind: str, rated: 
     ]
 
 
-def test_a_loaded_split_names_its_ids_as_asked(tmp_path: Path) -> None:
-    save_split(split_of("none"), tmp_path)
-    loaded = load_split(tmp_path, user_noun="poem", item_noun="character")
-    assert (loaded.train.users.noun, loaded.train.items.noun) == ("poem", "character")
-
-
 def test_values_that_are_all_one_are_not_stored(tmp_path: Path) -> None:
     save_split(split_of("last"), tmp_path)
     with np.load(tmp_path / "split_matrices.npz", allow_pickle=False) as stored:

@@ -144,7 +144,7 @@ def test_similar_has_the_fixed_shape(cli, made):
         ),
         (("similar",), 2, "give one of --item and --user"),
         (("similar", "--item", "001", "--user", "u001"), 2, "give one of --item and --user"),
-        (("similar", "--item", "001", "-k", "0"), 2, "-k is 0, expected at least 1"),
+        (("similar", "--item", "001", "-k", "0"), 2, "recommend.k is 0, expected at least 1"),
         (("recommand",), 2, "No such command 'recommand'"),
         (("recommend", "--users", "x"), 2, "No such option"),
         (("recommend", "-k", "ten"), 2, "'ten' is not a valid integer"),

@@ -114,7 +114,10 @@ def test_a_large_catalogue_leaves_ease_out_and_says_so(cli, changeable, monkeypa
     monkeypatch.setattr("recsys.pipelines.evaluate.EASE_LIMIT", 100)
     result = evaluate(cli, changeable, "--metrics", "ndcg@10")
     assert set(result.records[0]["models"]) == {"vae", "popularity"}
-    assert "EASE was left out: 240 items are more than 100 (--with-ease)" in result.err
+    left_out = "EASE was left out: 240 items are more than 100 (--with-ease)"
+    assert result.records[0]["notes"] == [left_out]
+    as_table = evaluate(cli, changeable, "--metrics", "ndcg@10", "--format", "table")
+    assert left_out in as_table.out
     result = evaluate(cli, changeable, "--metrics", "ndcg@10", "--with-ease")
     assert "ease" in result.records[0]["models"]
 

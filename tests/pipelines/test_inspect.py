@@ -59,11 +59,27 @@ def test_a_damaged_manifest_shows_as_damaged_and_hides_nothing_else(cli, changea
 
 
 def test_verify_lists_every_artefact_that_is_there(cli, changeable):
+    assert cli("evaluate", workspace=changeable).code == 0  # keeps EASE
     result = cli("verify", workspace=changeable)
     assert (result.code, result.out) == (0, "")
     whole = [line for line in result.err.splitlines() if line.endswith("bytes, whole")]
-    assert len(whole) == 3
+    assert len(whole) == 4
     shutil.rmtree(changeable / "index")
     result = cli("verify", workspace=changeable)
     assert result.code == 0
-    assert len(result.err.splitlines()) == 2
+    assert len(result.err.splitlines()) == 3
+
+
+def test_verify_finds_a_flipped_byte_in_the_kept_baseline(cli, changeable, damage):
+    assert cli("evaluate", workspace=changeable).code == 0
+    damage(changeable / "cache" / "ease" / "weights.npy")
+    result = cli("verify", workspace=changeable)
+    assert result.code == 1
+    assert "weights.npy is damaged" in result.complaint
+
+
+def test_newer_data_are_told_by_verify_and_not_refused(cli, changeable, sample_file):
+    assert cli("ingest", sample_file, "--min-rating", "2", workspace=changeable).code == 0
+    result = cli("verify", workspace=changeable)
+    assert result.code == 0
+    assert "was made from other interactions" in result.err

@@ -104,8 +104,8 @@ def test_one_unknown_item_prints_nothing_and_names_the_nearest(cli, made):
         (("--items", "001", "--history", "-"), "more than one was given"),
         (("--items", '001,"002'), "is not one CSV record"),
         (("--items", "001\n002"), "is not one CSV record"),
-        (("--user", "u001", "-k", "0"), "-k is 0, expected at least 1"),
-        (("--user", "u001", "-k", "-3"), "-k is -3, expected at least 1"),
+        (("--user", "u001", "-k", "0"), "recommend.k is 0, expected at least 1"),
+        (("--user", "u001", "-k", "-3"), "recommend.k is -3, expected at least 1"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused(cli, made, words, message):
@@ -271,3 +271,50 @@ def test_odd_ids_can_be_asked_for_in_one_record(cli, odd_workspace, odd):
     assert set(items_of(record)) == set(ODD) - {odd, "紅樓夢"}
     similar = cli("similar", "--item", odd, workspace=odd_workspace)
     assert similar.records[0]["query"] == odd
+
+
+def test_ids_and_titles_are_no_markup(cli, tmp_path, tiny_flags):
+    odd = ["[/x]", "[red]y", ":heart:", "plain"]
+    rows = [f"u{user},{odd[(user + n) % 4]}" for user in range(40) for n in range(3)]
+    clicks = tmp_path / "clicks.csv"
+    clicks.write_text("user,item\n" + "\n".join(rows) + "\n")
+    root = tmp_path / "workspace"
+    for words in (("ingest", clicks), ("train", *tiny_flags, "--split", "none"), ("index",)):
+        assert cli(*words, workspace=root).code == 0
+    words = ("recommend", "--user", "u0", "--include-seen", "-k", "4", "--format", "table")
+    out = cli(*words, workspace=root).out
+    for item in odd:
+        assert item in out
+
+
+def test_a_history_file_is_read_as_the_ingest_settings_say(cli, made, tmp_path):
+    histories = tmp_path / "h.csv"
+    histories.write_text("klient,towar\nnew,001\nnew,002\n")
+    columns = ("-S", "ingest.user_column=klient", "-S", "ingest.item_column=towar")
+    result = cli("recommend", "--history", histories, *columns, "-k", "2", workspace=made)
+    assert result.code == 0
+    assert result.records[0]["user"] == "new"
+
+
+def test_a_history_file_shows_nobody_elses_history(cli, made, tmp_path):
+    histories = tmp_path / "h.csv"
+    histories.write_text("user,item\nu001,001\n")
+    words = ("recommend", "--history", histories, "--format", "table", "-k", "2")
+    assert "liked" not in cli(*words, workspace=made).out
+
+
+def test_a_list_longer_than_the_catalogue_costs_no_more_than_the_catalogue(cli, made):
+    result = cli("recommend", "--user", "u001", "-k", "2000000000", workspace=made)
+    assert result.code == 0
+    assert result.records[0]["requested"] == 2_000_000_000
+
+
+def test_a_rating_model_refuses_histories_without_ratings(cli, changeable, tiny_flags, tmp_path):
+    gaussian = ("-S", "likelihood=gaussian", "-S", "kl_weight=0.001")
+    assert cli("train", *tiny_flags, *gaussian, workspace=changeable).code == 0
+    assert cli("index", workspace=changeable).code == 0
+    histories = tmp_path / "h.csv"
+    histories.write_text("user,item\nnew,001\n")
+    result = cli("recommend", "--history", histories, workspace=changeable)
+    assert result.code == 3
+    assert "has no ratings, and the model predicts ratings" in result.complaint

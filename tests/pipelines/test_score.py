@@ -74,7 +74,7 @@ def test_users_who_got_fewer_are_counted(score):
     ("words", "message"),
     [
         (("-k", "0"), "k is 0, expected at least 1"),
-        (("-k", "5", "--block-size", "0"), "the block size is 0, expected at least 1"),
+        (("-k", "5", "--block-size", "0"), "score.block_size is 0, expected at least 1"),
         (("-k", "6"), "holds the blocks of another job (different k)"),
         (("-k", "5", "--include-seen"), "(different exclude_seen)"),
     ],

@@ -133,3 +133,11 @@ def test_of_two_assignments_the_last_holds(cli, made):
         if each["key"] == "training.epochs"
     )
     assert (found["value"], found["source"]) == (4, "flag")
+
+
+def test_a_misspelt_variable_names_the_nearest(cli, made, monkeypatch):
+    monkeypatch.setenv("RECSYS_TRAINING_EPOCH", "3")
+    result = cli("config", workspace=made)
+    assert result.code == 2
+    assert "RECSYS_TRAINING_EPOCH, which is no setting; the nearest known is" in result.complaint
+    assert "RECSYS_TRAINING_EPOCHS" in result.complaint

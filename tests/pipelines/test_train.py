@@ -40,7 +40,7 @@ def test_without_a_split_everything_is_trained_on(cli, changeable, tiny_flags):
     assert "training on 600 users x 240 items" in result.err
     refused = cli("evaluate", workspace=changeable)
     assert refused.code == 2
-    assert "the model's split has no" in refused.complaint
+    assert "the model was trained on everything (--split none)" in refused.complaint
 
 
 def test_a_split_file_says_who_is_held_out(cli, changeable, tiny_flags, sample_file, tmp_path):
@@ -261,3 +261,16 @@ def test_a_run_killed_before_its_last_epoch_is_logged_ends_whole(
     assert cli("info", workspace=changeable).records[1]["content"] == expected
     log = max((changeable / "runs").iterdir()) / "metrics.jsonl"
     assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_mistyped_training_leaves_the_interrupted_one_alone(cli, interrupted):
+    assert cli("train", "--split", "strnog", workspace=interrupted).code == 2
+    assert list((interrupted / "runs").glob("*/checkpoint.safetensors"))
+    result = cli("train", "--resume", workspace=interrupted)
+    assert (result.code, "resuming" in result.err) == (0, True)
+
+
+def test_a_failed_training_is_not_resumed(cli, changeable, tiny_flags):
+    failed = cli("train", *tiny_flags, "-S", "learning_rate=1e30", workspace=changeable)
+    assert failed.code == 1
+    assert "nothing to resume" in cli("train", "--resume", workspace=changeable).err

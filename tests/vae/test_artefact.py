@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import pickle
 import subprocess
@@ -111,11 +112,10 @@ def test_weights_of_another_shape_are_refused_in_one_line(copy_of_workspace):
     folder = copy_of_workspace() / "model"
     artefact = open_model(folder)
     config = artefact.manifest.config | {"vae": artefact.manifest.config["vae"] | {"hidden_dim": 7}}
-    manifest = dataclasses.replace(artefact.manifest, config=config)
     with pytest.raises(
         ArtefactError, match=r"model is not whole \(.*\); run `recsys tra"
     ) as caught:
-        load_model(storage.Artefact(folder, manifest))
+        load_model(with_config(artefact, config))
     assert "\n" not in str(caught.value)
 
 
@@ -123,9 +123,16 @@ def test_a_setting_that_this_version_does_not_know_is_refused(copy_of_workspace)
     folder = copy_of_workspace() / "model"
     artefact = open_model(folder)
     config = artefact.manifest.config | {"vae": {"warp": 9}}
-    manifest = dataclasses.replace(artefact.manifest, config=config)
     with pytest.raises(ArtefactError, match=r"is not whole .*'warp'"):
-        load_model(storage.Artefact(folder, manifest))
+        load_model(with_config(artefact, config))
+
+
+def with_config(artefact, config):
+    """Write other settings into an artefact's manifest."""
+    manifest = dataclasses.replace(artefact.manifest, config=config)
+    text = json.dumps(dataclasses.asdict(manifest) | {"checksum": manifest.fingerprint})
+    (artefact.path / storage.MANIFEST).write_text(text)
+    return open_model(artefact.path)
 
 
 SAVER = """

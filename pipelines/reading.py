@@ -1,0 +1,51 @@
+"""Interactions files as the settings describe them: for ingest, for --history and for --test."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .config import IngestSettings
+from .output import note, progress_bar
+
+if TYPE_CHECKING:
+    from recsys.data.interactions import Events
+    from recsys.data.readers import ReadOptions, ReadReport
+
+
+def read_file(
+    source: Path, settings: IngestSettings, *, to_train: bool
+) -> "tuple[Events, ReadReport]":
+    """Read a file, a GroupLens folder or - with a progress bar; warnings go to stderr."""
+    from recsys.data.readers import ReadOptions, locate, read_events
+
+    path: Path | Literal["-"] = "-"
+    known = ReadOptions()
+    if str(source) != "-":
+        found = locate(source)
+        path, known = found.interactions, found.options
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        events, report = read_events(
+            path,
+            _said(settings, known),
+            to_train=to_train,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for warning in report.warnings:
+        note(f"warning: {warning}")
+    return events, report
+
+
+def _said(settings: IngestSettings, known: "ReadOptions") -> "ReadOptions":
+    """What the settings say goes before what the layout of a folder tells."""
+    return replace(
+        known,
+        input_format=settings.input_format or known.input_format,
+        columns=settings.columns or known.columns,
+        user=settings.user_column or known.user,
+        item=settings.item_column or known.item,
+        rating=settings.rating_column or known.rating,
+        weight=settings.weight_column or known.weight,
+        timestamp=settings.timestamp_column or known.timestamp,
+        skip_bad_rows=settings.skip_bad_rows,
+    )
