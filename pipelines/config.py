@@ -14,6 +14,7 @@ from recsys.data.formats import InputFormat
 from recsys.data.splits import SplitConfig
 from recsys.errors import ConfigError
 from recsys.metrics import DEFAULT_METRICS
+from recsys.neighbours.config import NeighboursConfig
 from recsys.vae.config import TrainingConfig, VAEConfig
 
 if sys.version_info >= (3, 11):
@@ -42,6 +43,16 @@ class IngestSettings:
     k_core: bool = False
     since: str | None = None
     until: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is trained; `kind` auto is fused where it fits: multinomial, and a Gram matrix of
+    at most `gram_gb` gigabytes.
+    """
+
+    kind: Literal["auto", "fused", "vae"] = "auto"
+    gram_gb: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -104,8 +115,10 @@ class Settings:
 
     ingest: IngestSettings = field(default_factory=IngestSettings)
     split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelSettings = field(default_factory=ModelSettings)
     vae: VAEConfig = field(default_factory=VAEConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    neighbours: NeighboursConfig = field(default_factory=NeighboursConfig)
     machine: MachineSettings = field(default_factory=MachineSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)

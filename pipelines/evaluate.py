@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from recsys.data.splits import Holdout, Split
     from recsys.evaluation.report import Evaluation
     from recsys.evaluation.report import Table as PlainTable
+    from recsys.fusion import SparsePath
     from recsys.ranking import Ranker, Scorer
+    from recsys.vae.model import VAE
 
 EASE_LIMIT = 15_000
 """Items up to which EASE's square matrix is fitted without being asked for."""
@@ -78,9 +81,8 @@ def evaluate(
     from recsys.baselines import ItemMeans
     from recsys.evaluation.protocols import evaluate as measure
     from recsys.evaluation.report import Threshold, check_threshold
-    from recsys.index.item_index import ItemIndex
+    from recsys.fusion import load_sparse_path
     from recsys.metrics import Metric
-    from recsys.recommender import ModelRanker
     from recsys.vae.artefact import load_model, load_model_split, open_model
 
     ease_wanted = {None: None, True: "yes", False: "no"}[with_ease]
@@ -99,8 +101,8 @@ def evaluate(
     parts = load_model_split(model)
     on, holdout = _holdout(parts, on)
     vae = load_model(model, device)
-    rankers: dict[str, Ranker] = {"vae": ModelRanker(vae, ItemIndex.of(vae.item_vectors())).rank}
-    rankers |= _baselines(session, parts, settings.evaluate.ease)
+    sparse = load_sparse_path(model, vae.n_items)
+    rankers = _models(vae, sparse) | _baselines(session, parts, settings.evaluate.ease)
     rating_scorers: dict[str, Scorer] = {}
     if vae.config.predicts_ratings:
         rating_scorers = {"vae": vae.score, "item_means": ItemMeans.fit(parts.train).score}
@@ -126,7 +128,7 @@ def evaluate(
     emit([record], _shape(result), session.format, output)
     if threshold is None:
         return 0
-    check = check_threshold(result, "vae", threshold)
+    check = check_threshold(result, result.models()[0], threshold)
     note(str(check))
     return 0 if check.holds else BELOW_THRESHOLD
 
@@ -156,6 +158,23 @@ def _holdout(parts: "Split", on: str | None) -> "tuple[str, Holdout]":
         f"the model's split has no {on} users; train again with `recsys train --{on}-size N`, or "
         f"measure --on {other}"
     )
+
+
+def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
+    """The model first, then each of its paths alone, so that one sees what each buys."""
+    from recsys.baselines import rank_unseen
+    from recsys.index.item_index import ItemIndex
+    from recsys.recommender import ModelRanker
+
+    items = ItemIndex.of(vae.item_vectors())
+    alone: dict[str, Ranker] = {"vae": ModelRanker(vae, items).rank}
+    if sparse is None:
+        return alone
+    return {
+        "fused": ModelRanker(vae, items, sparse).rank,
+        **alone,
+        "neighbours": partial(rank_unseen, sparse.item_item.score),
+    }
 
 
 def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker]":

@@ -4,6 +4,7 @@ import datetime
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 from recsys.errors import ConfigError, DataError, TrainingError
 
+from .config import Settings
 from .options import (
     Session,
     device_option,
@@ -26,8 +28,10 @@ from .runs import Run, new_run, resumable_run
 if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
     from recsys.data.splits import Split
+    from recsys.fusion import SparsePath
     from recsys.ranking import Scorer
     from recsys.vae.config import VAEConfig
+    from recsys.vae.model import VAE
     from recsys.vae.tally import EpochReport
 
 
@@ -93,6 +97,7 @@ def train(
 
 def _train(session: Session, run: Run) -> None:
     from recsys.data.artefact import open_interactions
+    from recsys.neighbours.artefact import save_item_item
     from recsys.vae.artefact import save_model
     from recsys.vae.training import train as train_vae
 
@@ -127,6 +132,7 @@ def _train(session: Session, run: Run) -> None:
         except (DataError, TrainingError):
             run.fail()
             raise
+    sparse = _sparse_path(split, vae, settings, validator)
     metrics = run.summary() | {"seconds": round(time.perf_counter() - started, 1)}
     save_model(
         vae,
@@ -136,12 +142,53 @@ def _train(session: Session, run: Run) -> None:
             "training": asdict(settings.training),
             "split": run.split_description(),
             "device": device,
+            **(
+                {}
+                if sparse is None
+                else {"tau": sparse.tau, "neighbours": asdict(settings.neighbours)}
+            ),
         },
         metrics=metrics,
         fingerprints={"events": store.fingerprint},
+        also=None if sparse is None else partial(save_item_item, sparse.item_item),
     )
     run.finish()
     note(f"kept epoch {metrics['best_epoch']} in {session.workspace.model}; next: recsys index")
+
+
+def _sparse_path(
+    split: "Split", vae: "VAE", settings: Settings, validator: "_Validator | None"
+) -> "SparsePath | None":
+    """Fit the item-item path where the settings and the data's size allow it."""
+    from recsys.fusion import DEFAULT_TAU, SparsePath, choose_tau
+    from recsys.neighbours.cooccurrence import gram_bytes
+    from recsys.neighbours.item_item import fit_item_item
+
+    kind = settings.model.kind
+    if kind == "auto":
+        needed = gram_bytes(split.train.matrix) / 1e9
+        fits = needed <= settings.model.gram_gb
+        if not fits:
+            note(f"no item-item path: its Gram matrix may take {needed:.1f} GB (model.gram_gb)")
+        kind = "fused" if fits and vae.config.likelihood == "multinomial" else "vae"
+    if kind == "vae":
+        return None
+    with progress_bar() as bar:
+        task = bar.add_task("item-item path", total=split.train.n_items)
+        item_item = fit_item_item(
+            split.train,
+            settings.neighbours,
+            progress=lambda done, total: bar.update(task, completed=done),
+        )
+    if validator is None:
+        return SparsePath(item_item, DEFAULT_TAU)
+    path = choose_tau(vae.score, item_item, validator.measure)
+    fused = validator.measure(path.added_to(vae.score))
+    note(
+        f"item-item path: {validator.name} {validator.measure(item_item.score):.4f} alone, "
+        f"{fused:.4f} fused (tau {path.tau:g})"
+    )
+    return path
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from recsys.data.histories import Histories
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions, ValueKind, csr_from_pairs
 from recsys.errors import ConfigError, DataError
+from recsys.fusion import SparsePath, load_sparse_path
 from recsys.index.artefact import ServingIndex, open_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.ranking import Ranking, top_k
@@ -35,6 +36,7 @@ class ModelRanker:
 
     vae: VAE
     items: ItemIndex
+    sparse: SparsePath | None = None
 
     def rank(
         self,
@@ -60,6 +62,7 @@ class ModelRanker:
         ranking = self.items.search(
             self.vae.user_vectors(histories),
             k,
+            added=None if self.sparse is None else self.sparse.scores(histories),
             excluded=histories if exclude_seen else None,
             allowed=allowed,
         )
@@ -88,6 +91,8 @@ class Recommender:
         Built from `vae`.
     store : InteractionStore
         Histories and titles; may be newer than the model.
+    sparse : SparsePath or None
+        The item-item term of a fused model.
 
     Examples
     --------
@@ -98,6 +103,7 @@ class Recommender:
     vae: VAE
     index: ServingIndex
     store: InteractionStore
+    sparse: SparsePath | None = None
 
     @classmethod
     def load(cls, workspace: str | Path, *, device: str = "cpu") -> "Recommender":
@@ -112,7 +118,8 @@ class Recommender:
         model = open_model(root / "model")
         index = open_index(root / "index", expected_model=model)
         store = open_interactions(root / "interactions")
-        recommender = cls(load_model(model, device), index, store)
+        vae = load_model(model, device)
+        recommender = cls(vae, index, store, load_sparse_path(model, vae.n_items))
         recommender.check_values(store.value_kind, str(root / "interactions"))
         return recommender
 
@@ -230,7 +237,7 @@ class Recommender:
         allowed: NDArray[np.bool_] | None = None,
     ) -> Ranking:
         """Rank items for histories over the catalogue; see `ModelRanker.rank`."""
-        ranker = ModelRanker(self.vae, self.index.items)
+        ranker = ModelRanker(self.vae, self.index.items, self.sparse)
         return ranker.rank(histories, k, exclude_seen=exclude_seen, allowed=allowed)
 
     def similar_items(self, item: str, k: int = 10) -> list[Neighbour]:

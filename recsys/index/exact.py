@@ -12,10 +12,13 @@ def exact_search(
     queries: NDArray[np.float32],
     k: int,
     *,
+    added: csr_array | None = None,
     excluded: csr_array | None = None,
     allowed: NDArray[np.bool_] | None = None,
 ) -> Ranking:
-    """Rank all vectors by inner product with each query; ties go to the lower position.
+    """Rank all vectors by inner product with each query, plus a sparse term.
+
+    Ties go to the lower position.
 
     Parameters
     ----------
@@ -23,12 +26,17 @@ def exact_search(
     queries : float32, shape (n_queries, dim)
         Rows x n scores are held at once: meant for blocks of a few hundred queries.
     k : int
+    added : csr_array or None, shape (n_queries, n)
+        A sparse term of the scores.
     excluded : csr_array or None, shape (n_queries, n)
         What each query must not be given.
     allowed : bool or None, shape (n,)
         What any query may be given.
     """
     scores = queries @ vectors.T
+    if added is not None:
+        rows = np.repeat(np.arange(len(queries)), np.diff(added.indptr))
+        scores[rows, added.indices] += added.data
     if excluded is not None:
         exclude(scores, excluded)
     if allowed is not None:

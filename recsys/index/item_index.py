@@ -18,6 +18,10 @@ BLOCK_SCORES = 6_000_000
 """Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
 
 
+WIDE_SUPPORT = 0.1
+"""Share of the vectors from which on a sparse term makes brute force the quicker way."""
+
+
 @dataclass(frozen=True, eq=False)
 class ItemIndex:
     """Exact maximum inner product search.
@@ -87,6 +91,7 @@ class ItemIndex:
         queries: NDArray[np.float32],
         k: int,
         *,
+        added: csr_array | None = None,
         excluded: csr_array | None = None,
         allowed: NDArray[np.bool_] | None = None,
     ) -> Ranking:
@@ -97,6 +102,8 @@ class ItemIndex:
         queries : float32, shape (n_queries, dim)
         k : int
             At least 1.
+        added : csr_array or None, shape (n_queries, n)
+            A sparse term of the scores; its entries may be negative.
         excluded : csr_array or None, shape (n_queries, n)
             What each query must not be given, its history for example.
         allowed : bool or None, shape (n,)
@@ -108,20 +115,39 @@ class ItemIndex:
             Exact; ties go to the lower position; -1 where fewer than k exist.
         """
         assert queries.shape[1] == self.dim, (queries.shape, self.dim)
-        if len(queries) == 1:
-            return self._search_one(queries, k, excluded, allowed)
-        return self._search_blocks(queries, k, excluded, allowed)
+        wide = added is not None and added.nnz > WIDE_SUPPORT * len(self)
+        if len(queries) > 1 or wide:
+            return self._search_blocks(queries, k, added, excluded, allowed)
+        permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
+        if excluded is not None:
+            permitted[excluded.indices] = False
+        if added is None:
+            return self._search_one(queries, k, permitted)
+        return self._search_support_and_rest(queries, k, added, permitted)
+
+    def _search_support_and_rest(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        added: csr_array,
+        permitted: NDArray[np.bool_],
+    ) -> Ranking:
+        """Score the sparse term's support one by one; outside it the dense search is the score."""
+        inside = permitted[added.indices]
+        support, bonus = added.indices[inside].astype(np.int64), added.data[inside]
+        permitted[support] = False
+        rest = self._search_one(query, k, permitted)
+        found = rest.positions[0] >= 0
+        positions = np.concatenate([support, rest.positions[0, found]])
+        scores = np.concatenate([self.vectors[support] @ query[0] + bonus, rest.scores[0, found]])
+        return _sorted_and_cut(positions, scores, k)
 
     def _search_one(
         self,
         query: NDArray[np.float32],
         k: int,
-        excluded: csr_array | None,
-        allowed: NDArray[np.bool_] | None,
+        permitted: NDArray[np.bool_],
     ) -> Ranking:
-        permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
-        if excluded is not None:
-            permitted[excluded.indices] = False
         n_permitted = int(permitted.sum())
         bitmap = np.packbits(permitted, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap))
@@ -142,6 +168,7 @@ class ItemIndex:
         self,
         queries: NDArray[np.float32],
         k: int,
+        added: csr_array | None,
         excluded: csr_array | None,
         allowed: NDArray[np.bool_] | None,
     ) -> Ranking:
@@ -155,6 +182,7 @@ class ItemIndex:
                 self.vectors,
                 queries[block],
                 k,
+                added=None if added is None else added[block],
                 excluded=None if excluded is None else excluded[block],
                 allowed=allowed,
             )

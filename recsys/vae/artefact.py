@@ -1,6 +1,6 @@
 """A trained VAE as an artefact: weights in safetensors, the catalogue in parquet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from recsys.vae.config import VAEConfig
 from recsys.vae.model import VAE, VAEModule
 
 KIND = "model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MADE_BY = "recsys train"
 
 
@@ -30,6 +30,7 @@ def save_model(
     training: Mapping[str, Any],
     metrics: Mapping[str, float],
     fingerprints: Mapping[str, str],
+    also: Callable[[Path], None] | None = None,
 ) -> None:
     """Write the model, and the split it was trained and chosen on, as one artefact.
 
@@ -44,6 +45,8 @@ def save_model(
         Validation figures to keep in the manifest.
     fingerprints : mapping
         Of the data that it was trained on.
+    also : callable or None
+        Writes what belongs to the model beside the VAE into the folder.
     """
     config = {"vae": asdict(vae.config), **training}
     fingerprints = {**fingerprints, "items": vae.items.fingerprint, "split": split.fingerprint}
@@ -54,6 +57,8 @@ def save_model(
         (folder / "weights.safetensors").write_bytes(save(_tensors(vae)))
         save_ids(vae.items, folder / "items.parquet")
         save_split(split, folder)
+        if also is not None:
+            also(folder)
 
 
 def open_model(path: Path) -> storage.Artefact:

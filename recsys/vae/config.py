@@ -49,7 +49,7 @@ class VAEConfig:
     values: Values = "auto"
     reconstruction_weight: float = 1.0
     autoencoder: bool = False
-    prior: Prior = "standard"
+    prior: Prior = "composite"
     kl_scale: KLScale = "per_click"
     kl_weight: float = 0.005
     anneal_epochs: float = 0.0

@@ -1,0 +1,87 @@
+"""Putting the two paths together: score = VAE logit + tau * x S."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys import storage
+from recsys.errors import ArtefactError
+from recsys.neighbours.artefact import FILE, load_item_item
+from recsys.neighbours.item_item import ItemItem
+from recsys.ranking import Scorer
+
+TAUS = (1.0, 2.0, 3.5, 6.0, 10.0, 20.0, 35.0, 60.0, 100.0, 200.0)
+"""What tau is chosen from: the optimum is flat over a factor of three."""
+
+DEFAULT_TAU = 10.0
+"""Where there are no validation users to choose by."""
+
+
+@dataclass(frozen=True, eq=False)
+class SparsePath:
+    """The sparse term of a fused score, tau * x S.
+
+    Parameters
+    ----------
+    item_item : ItemItem
+    tau : float
+        What one unit of x S is worth in logits.
+    """
+
+    item_item: ItemItem
+    tau: float
+
+    def scores(self, histories: csr_array) -> csr_array:
+        """Give tau * x S; csr_array of float32, shape (n_users, n_items)."""
+        scores = self.item_item.scores(histories)
+        scores.data *= np.float32(self.tau)
+        return scores
+
+    def added_to(self, dense: Scorer) -> Scorer:
+        """Fuse with the scorer of a VAE."""
+
+        def score(histories: csr_array) -> NDArray[np.float32]:
+            return np.asarray(dense(histories) + self.scores(histories).toarray())
+
+        return score
+
+
+def choose_tau(
+    dense: Scorer,
+    item_item: ItemItem,
+    validate: Callable[[Scorer], float],
+    taus: Sequence[float] = TAUS,
+) -> SparsePath:
+    """Find the tau that serves the validation users best; of equals the first wins.
+
+    Parameters
+    ----------
+    dense : Scorer
+        The VAE's.
+    item_item : ItemItem
+    validate : callable
+        Scores a scorer; higher is better.
+    taus : sequence of float
+    """
+    paths = [SparsePath(item_item, tau) for tau in taus]
+    return max(paths, key=lambda path: validate(path.added_to(dense)))
+
+
+def load_sparse_path(model: storage.Artefact, n_items: int) -> SparsePath | None:
+    """Read the sparse path of a model artefact; None for a VAE alone.
+
+    Raises
+    ------
+    ArtefactError
+        The files do not fit together.
+    """
+    if FILE not in model.manifest.files:
+        return None
+    try:
+        tau = float(model.manifest.config["tau"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{model.path} is not whole ({error}); run `recsys train`") from error
+    return SparsePath(load_item_item(model.file(FILE), n_items), tau)

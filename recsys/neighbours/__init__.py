@@ -1,0 +1,1 @@
+"""The sparse item-item path: each item explained by its neighbours, in closed form."""
