@@ -29,6 +29,9 @@ from recsys.recommendation import (
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
 
+SIMILARITY_WEIGHT = np.float32(4)
+"""What a unit of S is worth beside a correlation of scores: see docs/experiments.md."""
+
 
 @dataclass(frozen=True, eq=False)
 class ModelRanker:
@@ -243,6 +246,8 @@ class Recommender:
     def similar_items(self, item: str, k: int = 10) -> list[Neighbour]:
         """Find the items whose scores go up and down with this one's over users.
 
+        A fused model adds what the two items say for each other on its item-item path.
+
         Raises
         ------
         UnknownIdError
@@ -250,7 +255,10 @@ class Recommender:
         _check_k(k)
         (position,) = self.items.positions([item])
         query = self.index.item_directions.vectors[position][None]
-        ranking = self.index.item_directions.search(query, k + 1)
+        added = None
+        if self.sparse is not None:
+            added = SIMILARITY_WEIGHT * self.sparse.item_item.around(int(position))
+        ranking = self.index.item_directions.search(query, k + 1, added=added)
         return self._neighbours(item, self.items, ranking, k, self.titles)
 
     def similar_users(self, user: str, k: int = 10) -> list[Neighbour]:

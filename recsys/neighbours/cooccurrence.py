@@ -56,6 +56,8 @@ def nearest_items(gram: csr_array, n_neighbours: int) -> list[NDArray[np.int32]]
     for item in range(gram.shape[0]):
         row = slice(gram.indptr[item], gram.indptr[item + 1])
         others = gram.indices[row]
+        if not len(others):  # nobody met it
+            others = np.array([item], dtype=np.int32)
         if len(others) > n_neighbours + 1:
             likeness = gram.data[row] / scale[others]
             likeness[others == item] = np.inf

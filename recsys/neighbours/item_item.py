@@ -37,6 +37,14 @@ class ItemItem:
         return np.asarray(self.scores(histories).toarray())
 
 
+    def around(self, item: int) -> csr_array:
+        """What the item says for others and they for it, on average; shape (1, n_items)."""
+        says, hears = self.weights[[item]], self.weights[:, [item]]
+        both = csr_array((says + hears.T) / 2)
+        both.sort_indices()
+        return both
+
+
 def fit_item_item(
     train: Interactions,
     config: NeighboursConfig,
