@@ -102,8 +102,9 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        advice = f"; {error}" if str(error) else ""
+        return _fail(f"interrupted{advice}", INTERRUPTED)
     except BrokenPipeError:
         return _reader_is_gone()
     except OSError as error:

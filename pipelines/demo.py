@@ -25,7 +25,10 @@ class _Plan:
     liked: tuple[str, ...]
 
 
-@click.command(epilog=epilog("recsys --workspace data/ml-100k demo"))
+@click.command(
+    short_help="Run every stage in turn on MovieLens-100K.",
+    epilog=epilog("recsys --workspace data/ml-100k demo"),
+)
 @click.option(
     "--fallback",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -93,6 +96,6 @@ def _fresh_stages(workspace: Workspace, source: Path) -> set[str]:
     for each in stage_states(workspace):
         if each.state != "fresh":
             break
-        note(f"reusing {each.artefact}: {each.content}, {each.age} old")
+        note(f"reusing {workspace.root / each.artefact}: {each.content}, {each.age} old")
         fresh.add(each.stage)
     return fresh

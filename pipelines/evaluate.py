@@ -10,6 +10,7 @@ import click
 import pyarrow as pa
 from rich.console import RenderableType
 
+from recsys.data.holdout import counted
 from recsys.errors import ConfigError, WorkspaceBusyError
 from recsys.storage import write_atomically
 
@@ -40,7 +41,10 @@ EASE_FORMAT_VERSION = 1
 BELOW_THRESHOLD = 1
 
 
-@click.command(epilog=epilog("recsys evaluate --on validation --fail-under ndcg@100=0.40"))
+@click.command(
+    short_help="Measure the model beside popularity and EASE.",
+    epilog=epilog("recsys evaluate --on validation --fail-under ndcg@100=0.40"),
+)
 @click.option(
     "--on",
     type=click.Choice(["validation", "test"]),
@@ -118,11 +122,16 @@ def evaluate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     record: Record = dict(result.to_json())
+    notes = []
+    if on == "validation":
+        notes.append(_flattery(tuned=sparse is not None))
     if "ease" not in rankers and settings.evaluate.ease == "auto":
         n_items = parts.train.n_items
-        record["notes"] = [
+        notes.append(
             f"EASE was left out: {n_items:,} items are more than {EASE_LIMIT:,} (--with-ease)"
-        ]
+        )
+    if notes:
+        record["notes"] = notes
     if report is not None:
         write_atomically(report, (json.dumps(record, indent=2) + "\n").encode())
     emit([record], _shape(result), session.format, output)
@@ -158,6 +167,11 @@ def _holdout(parts: "Split", on: str | None) -> "tuple[str, Holdout]":
         f"the model's split has no {on} users; train again with `recsys train --{on}-size N`, or "
         f"measure --on {other}"
     )
+
+
+def _flattery(tuned: bool) -> str:
+    chosen = "the epoch and tau were" if tuned else "the epoch was"
+    return f"{chosen} chosen on these users, so the figures flatter the model; test users report"
 
 
 def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
@@ -234,7 +248,7 @@ def _shape(result: "Evaluation") -> Shape:
 
 
 def _tables(result: "Evaluation", record: Record) -> Iterator[RenderableType]:
-    users = f"{record['n_users']:,} {record['on']} users"
+    users = counted(record["n_users"], f"{record['on']} user")
     yield _rich(f"Mean over {users}, with 95 % intervals", result.table())
     if len(result.models()) > 1:
         yield ""

@@ -8,7 +8,10 @@ from .options import Session, epilog, plain_stage
 from .output import note
 
 
-@click.command(epilog=epilog("recsys --workspace data/ml-100k fetch ml-100k"))
+@click.command(
+    short_help="Fetch a public data set into WORKSPACE/raw.",
+    epilog=epilog("recsys --workspace data/ml-100k fetch ml-100k"),
+)
 @click.argument("name")
 @click.option(
     "--from",

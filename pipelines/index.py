@@ -2,11 +2,16 @@
 
 import click
 
+from recsys.data.holdout import counted
+
 from .options import Session, epilog, stage, threads_option, use_machine
 from .output import note, progress_bar
 
 
-@click.command(epilog=epilog("recsys index"))
+@click.command(
+    short_help="Build what recommend, similar and score look up.",
+    epilog=epilog("recsys index"),
+)
 @threads_option
 @stage
 def index(session: Session, threads: int | None) -> None:
@@ -34,6 +39,7 @@ def index(session: Session, threads: int | None) -> None:
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     note(
-        f"indexed {vae.n_items:,} items and {store.interactions.n_users:,} users in "
+        f"indexed {counted(vae.n_items, 'item')} and "
+        f"{counted(store.interactions.n_users, 'user')} in "
         f"{session.workspace.index}; next: recsys recommend --user ID, recsys evaluate"
     )

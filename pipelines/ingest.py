@@ -2,14 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import pandas as pd
 
+from recsys import storage
+from recsys.data.formats import InputFormat
+from recsys.data.holdout import counted
+from recsys.errors import ArtefactError
+
 from .config import IngestSettings
 from .options import Session, as_json, epilog, stage
-from .output import note
+from .output import clause, note
 from .reading import read_file
 
 if TYPE_CHECKING:
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
     from recsys.data.readers import ReadReport
 
 
-@click.command(epilog=epilog("recsys ingest clicks.csv --items titles.csv --min-rating 4"))
+@click.command(
+    short_help="Read interactions, from a file, a folder or stdin.",
+    epilog=epilog("recsys ingest clicks.csv --items titles.csv --min-rating 4"),
+)
 @click.argument("source", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
     "--items",
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--input-format",
-    type=click.Choice(["csv", "tsv", "dat", "inter", "parquet", "jsonl", "adjacency"]),
+    type=click.Choice(get_args(InputFormat)),
     help="Of SOURCE  [found out]",
 )
 @click.option("--columns", metavar="A,B,..", help="Names for the columns of a headerless file.")
@@ -65,6 +73,7 @@ def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any
     with session.workspace.locked():
         if items_path is None and str(source) != "-":
             items_path = locate(source).items
+        replaced = _replaced(session.workspace.interactions, items_path)
         events, report = read_file(source, settings, to_train=True)
         read_users, read_items_ = len(events.users), len(events.items)
         events, dropped = filter_events(events, _filters(settings))
@@ -92,17 +101,39 @@ def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any
                 "n_events": len(events),
             },
         )
-    note(f"read {report.n_rows:,} rows of {report.source} ({_columns(report)})")
+    note(f"read {counted(report.n_rows, 'row')} of {report.source} ({_columns(report)})")
     for count, reason in _losses(report, dropped):
         note(f"  dropped {count:,}: {reason}")
     for bad in report.bad_rows:
         note(f"    {bad}")
-    note(f"  {read_users:,} users and {read_items_:,} items before the filters")
+    before = f"{counted(read_users, 'user')} and {counted(read_items_, 'item')}"
+    note(f"  {before} before the filters")
     note(f"kept {_size(events)} in {session.workspace.interactions}")
+    for line in replaced:
+        note(f"  {line}")
     if not dropped:
         note("  every row that was read is kept: no filter was set (--min-rating and others)")
     if table is not None:
-        note(f"  {_missing_titles(events, table):,} of these items have no title in {items_path}")
+        missing = clause(_missing_titles(events, table), "item", "has", "have")
+        note(f"  of these, {missing} no title in {items_path}")
+
+
+def _replaced(path: Path, items_path: Path | None) -> list[str]:
+    """Tell what the workspace holds already and is about to lose."""
+    folder = storage.existing_folder(path)
+    if folder is None:
+        return []
+    try:
+        old = storage.read_manifest(folder)
+    except ArtefactError as error:
+        return [f"replaces what could not be read: {error}"]
+    n_events, n_users = old.metrics["n_events"], old.metrics["n_users"]
+    lines = [f"replaces {counted(n_events, 'interaction')} of {counted(n_users, 'user')}"]
+    if old.config["items"] is not None and items_path is None:
+        lines.append(
+            "the titles of the old interactions are dropped: give --items again to keep titles"
+        )
+    return lines
 
 
 def _filters(settings: IngestSettings) -> "FilterConfig":
@@ -134,7 +165,8 @@ def _losses(report: "ReadReport", dropped: "tuple[Dropped, ...]") -> list[tuple[
 
 def _size(events: "Events") -> str:
     return (
-        f"{len(events):,} interactions of {len(events.users):,} users x {len(events.items):,} items"
+        f"{counted(len(events), 'interaction')} of {counted(len(events.users), 'user')} x "
+        f"{counted(len(events.items), 'item')}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import pyarrow as pa
 from rich.console import RenderableType
 
 from recsys import storage
+from recsys.data.holdout import counted
 from recsys.errors import ArtefactError
 
 from .options import Session, epilog, output_option, plain_stage, stage
 from .output import Record, Shape, emit, note, titled_table
+from .runs import interrupted_folder, progress_of
 from .workspace import Workspace
 
 OTHER_MODEL = "was built from another model"
@@ -22,29 +24,41 @@ OTHER_MODEL = "was built from another model"
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage's artefact: `state` is missing, fresh, stale or damaged, and `why` says more."""
+    """One stage's artefact: `state` is missing, fresh, stale or damaged, and `why` says more.
+
+    `artefact` is its folder's name in the workspace; `created` its moment of writing in UTC
+    (ISO 8601), empty where that is not known.
+    """
 
     stage: str
     artefact: str
     state: str
+    created: str
     age: str
     content: str
     why: str
 
 
-@click.command(epilog=epilog("recsys info"))
+@click.command(
+    short_help="Show what is in the workspace, and what is stale.", epilog=epilog("recsys info")
+)
 @output_option
 @plain_stage
 def info(session: Session, output: Path | None) -> None:
     """Show what is in the workspace, how old it is, and which stage is stale."""
-    records = [vars(each) for each in stage_states(session.workspace)]
-    columns = ("stage", "artefact", "state", "age", "content", "why")
-    emit(
-        records, _rows_shape(f"Workspace {session.workspace.root}", columns), session.format, output
-    )
+    states = [
+        _with_interrupted(each, session.workspace) for each in stage_states(session.workspace)
+    ]
+    columns = tuple(each.name for each in fields(StageState))
+    shown = tuple(name for name in columns if name != "created")  # its age is there
+    shape = _rows_shape(f"Workspace {session.workspace.root}", columns, shown)
+    emit([vars(each) for each in states], shape, session.format, output)
 
 
-@click.command(epilog=epilog("recsys config -S training.epochs=20"))
+@click.command(
+    short_help="Show every setting, its value and its source.",
+    epilog=epilog("recsys config -S training.epochs=20"),
+)
 @output_option
 @stage
 def config(session: Session, output: Path | None) -> None:
@@ -60,7 +74,7 @@ def config(session: Session, output: Path | None) -> None:
     emit(records, _rows_shape("Settings", ("key", "value", "source")), session.format, output)
 
 
-@click.command(epilog=epilog("recsys verify"))
+@click.command(short_help="Check every byte of every artefact.", epilog=epilog("recsys verify"))
 @plain_stage
 def verify(session: Session) -> None:
     """Check every byte of every artefact against its checksum, and that they belong together."""
@@ -74,41 +88,56 @@ def verify(session: Session) -> None:
             kind.path, kind.name, versions[kind.name], made_by=kind.made_by, thorough=True
         )
         size = sum(each.n_bytes for each in artefact.manifest.files.values())
-        note(f"{kind.path}: {len(artefact.manifest.files)} files, {size:,} bytes, whole")
+        files = counted(len(artefact.manifest.files), "file")
+        note(f"{kind.path}: {files}, {counted(size, 'byte')}, whole")
         found += 1
     if not found:
         raise ArtefactError(
             f"{session.workspace.root} holds no artefact; begin with `recsys ingest`"
         )
     for each in stage_states(session.workspace):
+        path = session.workspace.root / each.artefact
         if each.why == OTHER_MODEL:
-            raise ArtefactError(f"{each.artefact} {each.why}; run `recsys index`")
+            raise ArtefactError(f"{path} {each.why}; run `recsys index`")
         if each.state == "stale":
-            note(f"{each.artefact} {each.why}")
+            note(f"{path} {each.why}")
 
 
 def stage_states(workspace: Workspace) -> list[StageState]:
-    """Describe each stage's artefact by its manifest alone; nothing is loaded."""
+    """Describe each stage's artefact by its manifest and its files' sizes; nothing is loaded."""
     manifests: dict[str, storage.Manifest] = {}
     states = []
     for kind in _stages(workspace):
-        folder, path = storage.existing_folder(kind.path), str(kind.path)
+        folder = storage.existing_folder(kind.path)
+        name = str(kind.path.relative_to(workspace.root))
         stage_name = kind.made_by.removeprefix("recsys ")
         if folder is None:
             why = f"run `{kind.made_by}`"
-            states.append(StageState(stage_name, path, "missing", "", "", why))
+            states.append(StageState(stage_name, name, "missing", "", "", "", why))
             continue
         try:
             manifest = storage.read_manifest(folder)
         except ArtefactError as error:
-            states.append(StageState(stage_name, path, "damaged", "", "", str(error)))
+            states.append(StageState(stage_name, name, "damaged", "", "", "", str(error)))
             continue
         manifests[kind.name] = manifest
-        why = _staleness(kind.name, manifests)
-        state = "stale" if why else "fresh"
-        age = _age(manifest.created_at)
-        states.append(StageState(stage_name, path, state, age, _content(manifest), why))
+        damage, staleness = _damage(folder, kind, manifest), _staleness(kind.name, manifests)
+        state = "damaged" if damage else "stale" if staleness else "fresh"
+        described = (manifest.created, _age(manifest.created_at), _content(manifest))
+        states.append(StageState(stage_name, name, state, *described, damage or staleness))
     return states
+
+
+def _with_interrupted(state: StageState, workspace: Workspace) -> StageState:
+    """Tell in train's row of a training that can go on."""
+    folder = interrupted_folder(workspace) if state.stage == "train" else None
+    if folder is None:
+        return state
+    unfinished = (
+        f"{folder.relative_to(workspace.root)} ended {progress_of(folder)} and was interrupted, or "
+        "runs still: `recsys train --resume` goes on with it"
+    )
+    return replace(state, why="; ".join(filter(None, [state.why, unfinished])))
 
 
 @dataclass(frozen=True)
@@ -140,6 +169,19 @@ def _format_versions() -> dict[str, int]:
     return {**versions, "ease": EASE_FORMAT_VERSION}
 
 
+def _damage(folder: Path, kind: _Kind, manifest: storage.Manifest) -> str:
+    """Name the first file that is missing or of another size; no file is read."""
+    for name, record in manifest.files.items():
+        path = folder / name
+        if not path.exists():
+            return f"{name} is missing; run `{kind.made_by}`"
+        size = path.stat().st_size
+        if size != record.n_bytes:
+            found = counted(size, "byte")
+            return f"{name} has {found}, expected {record.n_bytes:,}; run `{kind.made_by}`"
+    return ""
+
+
 def _staleness(kind: str, manifests: dict[str, storage.Manifest]) -> str:
     own, data = manifests[kind], manifests.get("interactions")
     model = manifests.get("model")
@@ -158,8 +200,8 @@ def _content(manifest: storage.Manifest) -> str:
     measured = manifest.metrics
     if manifest.kind == "interactions":
         return (
-            f"{measured['n_events']:,} interactions, {measured['n_users']:,} users, "
-            f"{measured['n_items']:,} items"
+            f"{counted(measured['n_events'], 'interaction')}, "
+            f"{counted(measured['n_users'], 'user')}, {counted(measured['n_items'], 'item')}"
         )
     if manifest.kind == "model":
         vae = manifest.config["vae"]
@@ -169,7 +211,7 @@ def _content(manifest: storage.Manifest) -> str:
             f"{vae['likelihood']} VAE, {vae['latent_dim']} latents, "
             f"split {manifest.config['split']['kind']}, {best}"
         )
-    return f"{measured['n_items']:,} items, {measured['n_users']:,} users, exact"
+    return f"{counted(measured['n_items'], 'item')}, {counted(measured['n_users'], 'user')}, exact"
 
 
 def _age(moment: datetime.datetime) -> str:
@@ -177,7 +219,7 @@ def _age(moment: datetime.datetime) -> str:
     for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)
-            return f"{count} {name}{'s' if count > 1 else ''}"
+            return counted(count, name)
     return "under a minute"
 
 
@@ -185,20 +227,23 @@ def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _rows_shape(title: str, columns: tuple[str, ...]) -> Shape:
+def _rows_shape(
+    title: str, columns: tuple[str, ...], shown: tuple[str, ...] | None = None
+) -> Shape:
     """Records that are rows of a table already; one table holds them all."""
+    shown = columns if shown is None else shown
 
-    def cells(record: Record) -> list[str]:
-        return ["" if record[name] is None else str(record[name]) for name in columns]
+    def cells(record: Record, names: tuple[str, ...]) -> list[str]:
+        return ["" if record[name] is None else str(record[name]) for name in names]
 
     def tables(records: Iterable[Record]) -> Iterator[RenderableType]:
-        table = titled_table(title, *columns)
+        table = titled_table(title, *shown)
         for record in records:
-            table.add_row(*cells(record))
+            table.add_row(*cells(record, shown))
         yield table
 
     return Shape(
         columns=[(name, pa.string()) for name in columns],
-        rows=lambda record: [cells(record)],
+        rows=lambda record: [cells(record, columns)],
         tables=tables,
     )

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from recsys.data.holdout import counted
 from recsys.errors import ConfigError
 from recsys.storage import write_atomically
 
@@ -101,6 +102,17 @@ def format_of(output: Path) -> str:
             f"--output {output}: the suffix names no format; expected one of {', '.join(_SUFFIXES)}"
         )
     return _SUFFIXES[output.suffix]
+
+
+def clause(n: int, noun: str, one: str, many: str) -> str:
+    """Write a count with its noun, and the verb that agrees with them.
+
+    Examples
+    --------
+    >>> clause(1, "user", "has", "have"), clause(2, "user", "has", "have")
+    ('1 user has', '2 users have')
+    """
+    return f"{counted(n, noun)} {one if n == 1 else many}"
 
 
 def note(message: str) -> None:

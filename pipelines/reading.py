@@ -1,8 +1,12 @@
-"""Interactions files as the settings describe them: for ingest, for --history and for --test."""
+"""Files that the commands read: interactions as the settings describe them, and lists of ids."""
 
+import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from recsys.errors import DataError
 
 from .config import IngestSettings
 from .output import note, progress_bar
@@ -34,6 +38,24 @@ def read_file(
     for warning in report.warnings:
         note(f"warning: {warning}")
     return events, report
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read ids, one a line, from a file or - for stdin; blank lines are passed over.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it is not UTF-8.
+    """
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None).read().split("\n")
+    return [line for line in lines if line.strip()]
 
 
 def _said(settings: IngestSettings, known: "ReadOptions") -> "ReadOptions":

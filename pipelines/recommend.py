@@ -1,8 +1,6 @@
 """recsys recommend: top-N for known users, for a list of items, for histories from a file."""
 
 import csv
-import io
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -14,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from rich.console import RenderableType
 
-from recsys.errors import ConfigError, DataError, UnknownIdError
+from recsys.data.holdout import counted
+from recsys.errors import ConfigError, UnknownIdError
 
 from .config import IngestSettings
 from .options import (
@@ -26,7 +25,8 @@ from .options import (
     use_machine,
 )
 from .output import Record, Shape, emit, note, titled_table
-from .reading import read_file
+from .reading import read_file, read_lines
+from .rules import allow_option, deny_option, item_rules
 
 if TYPE_CHECKING:
     from recsys.recommendation import RecommendationList
@@ -40,7 +40,10 @@ BLOCK = 1000
 SHOWN_HISTORY = 10
 
 
-@click.command(epilog=epilog("recsys recommend --user 196 --user 22 -k 5 --format table"))
+@click.command(
+    short_help="Recommend for users, lists of items or histories.",
+    epilog=epilog("recsys recommend --user 196 --user 22 -k 5 --format table"),
+)
 @click.option("--user", "users", multiple=True, metavar="ID", help="A known user (repeatable).")
 @click.option(
     "--users-from",
@@ -54,24 +57,15 @@ SHOWN_HISTORY = 10
     "--history",
     type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Histories of any users, in any format that ingest reads.",
+    help="Histories of any users, in any format that ingest reads: the whole history of each "
+    "user in it, instead of what the workspace knows of that user.",
 )
 @click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
 @click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
+@allow_option
+@deny_option
 @click.option(
-    "--allow",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Only these items, one id a line.",
-)
-@click.option(
-    "--deny",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="None of these items, one id a line.",
-)
-@click.option(
-    "--skip-unknown", is_flag=True, help="Exit with 0 although --users-from has unknown ids."
+    "--skip-unknown", is_flag=True, help="Pass over unknown users: named on stderr, exit code 0."
 )
 @threads_option
 @output_option
@@ -85,8 +79,8 @@ def recommend(
     history: Path | None,
     k: int | None,
     exclude_seen: bool | None,
-    allow: Path | None,
-    deny: Path | None,
+    allow: tuple[Path, ...],
+    deny: tuple[Path, ...],
     skip_unknown: bool,
     threads: int | None,
     output: Path | None,
@@ -95,7 +89,6 @@ def recommend(
 
     --allow and --deny are applied inside the search: N asked is N given wherever N exist.
     """
-    from recsys.recommendation import ItemRules
     from recsys.recommender import Recommender
 
     settings = session.settings(
@@ -106,10 +99,7 @@ def recommend(
     _one_kind_of_query(bool(users or users_from), bool(liked), history is not None)
     device = use_machine(settings.machine)
     recommender = Recommender.load(session.workspace.root, device=device)
-    rules = ItemRules(
-        None if allow is None else ids_in(allow, recommender, "--allow"),
-        () if deny is None else ids_in(deny, recommender, "--deny"),
-    )
+    rules = item_rules(allow, deny, recommender)
     answer = partial(
         recommender.recommend, k=k, exclude_seen=settings.recommend.exclude_seen, rules=rules
     )
@@ -119,8 +109,10 @@ def recommend(
     elif history is not None:
         lists = _for_histories(recommender, history, settings.ingest, answer)
     else:
-        recommender.users.positions(users)  # one unknown --user: nothing is printed
-        wanted, unknown = _known_users(recommender, users, users_from)
+        if not skip_unknown:
+            recommender.users.positions(users)  # one unknown --user: nothing is printed
+        listed = [] if users_from is None else read_lines(users_from)
+        wanted, unknown = _known_users(recommender, [*users, *listed])
         lists = _for_users(wanted, answer)
         note_unknown_items(recommender)
     shape = _shape(recommender, with_history=history is None)
@@ -149,44 +141,20 @@ def _record(text: str | None) -> list[str]:
     return record
 
 
-def _lines(path: Path) -> list[str]:
-    """Ids, one a line; blank lines are passed over."""
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from error
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None).read().split("\n")
-    return [line for line in lines if line.strip()]
-
-
 def note_unknown_items(recommender: "Recommender") -> None:
     """Say how many items of the workspace's histories the model has not met."""
     if recommender.n_unknown_items:
         note(
-            f"{recommender.n_unknown_items:,} items of the data are not in the model (new, or "
-            "only its held-out users had them): they count for nothing"
+            f"not in the model: {counted(recommender.n_unknown_items, 'item')} of the data (new, "
+            "or only its held-out users had them): counted for nothing"
         )
 
 
-def ids_in(path: Path, recommender: "Recommender", option: str) -> list[str]:
-    """Read item ids, one a line; those that the model has not met are counted on stderr."""
-    ids = _lines(path)
-    unknown = int((recommender.items.find(ids) < 0).sum())
-    if unknown:
-        note(f"{option} {path}: {unknown:,} of {len(ids):,} ids are not in the model")
-    return ids
-
-
-def _known_users(
-    recommender: "Recommender", users: tuple[str, ...], users_from: Path | None
-) -> tuple[list[str], list[str]]:
-    listed = [] if users_from is None else _lines(users_from)
-    found = recommender.users.find(listed)
-    known = [each for each, position in zip(listed, found, strict=True) if position >= 0]
-    unknown = [each for each, position in zip(listed, found, strict=True) if position < 0]
-    return [*users, *known], unknown
+def _known_users(recommender: "Recommender", users: list[str]) -> tuple[list[str], list[str]]:
+    found = recommender.users.find(users)
+    known = [each for each, position in zip(users, found, strict=True) if position >= 0]
+    unknown = [each for each, position in zip(users, found, strict=True) if position < 0]
+    return known, unknown
 
 
 def _for_users(users: list[str], answer: "Answer") -> "Iterator[RecommendationList]":
@@ -204,7 +172,7 @@ def _for_histories(
     histories = events.interactions()
     unknown = int((recommender.items.find(histories.items.ids) < 0).sum())
     if unknown:
-        note(f"{path}: {unknown:,} of {histories.n_items:,} items are not in the model")
+        note(f"{path}: not in the model: {unknown:,} of {counted(histories.n_items, 'item')}")
     for rows in blocks_of(histories.n_users, BLOCK):
         yield from answer(histories=histories.select_users(rows))
 
@@ -224,8 +192,11 @@ def _records(lists: "Iterable[RecommendationList]") -> Iterator[Record]:
                 del one["title"]
         record: Record = {"user": each.user, "items": items}
         if len(items) < each.requested:
-            note(f"{name}: only {len(items)} of {each.requested} exist under these rules")
+            exist = "exists" if len(items) == 1 else "exist"
+            note(f"{name}: only {len(items)} of {each.requested} {exist} under these rules")
             record["requested"] = each.requested
+        if each.reason == "popularity":
+            record["reason"] = each.reason
         yield record
 
 

@@ -13,6 +13,8 @@ from .config import Resolved, Settings, flatten, from_flat
 from .options import as_json
 from .workspace import Workspace
 
+LOG_FILE = "metrics.jsonl"
+
 RUNNING = "running"
 """Status of a run that is under way or was interrupted."""
 
@@ -33,7 +35,7 @@ class Run:
     @property
     def log_file(self) -> Path:
         """One JSON object an epoch."""
-        return self.folder / "metrics.jsonl"
+        return self.folder / LOG_FILE
 
     def claim(self, *, data: str, split: str) -> None:
         """Remember what is trained on; refuse to go on with something else.
@@ -74,9 +76,12 @@ class Run:
 
     def epochs(self) -> list[dict[str, Any]]:
         """Read the log back."""
-        if not self.log_file.exists():
-            return []
-        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        return _epochs(self.log_file)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether --resume would find it."""
+        return _read(self.folder).get("status") == RUNNING
 
     def summary(self) -> dict[str, Any]:
         """The figures that are kept with the model."""
@@ -118,6 +123,20 @@ def new_run(workspace: Workspace, settings: Settings, test_path: Path | None) ->
     return Run(workspace.runs / moment, settings, test_path)
 
 
+def interrupted_folder(workspace: Workspace) -> Path | None:
+    """Find the latest training that is under way or was interrupted."""
+    folders = sorted(workspace.runs.iterdir()) if workspace.runs.exists() else []
+    running = [each for each in folders if _read(each).get("status") == RUNNING]
+    return running[-1] if running else None
+
+
+def progress_of(folder: Path) -> str:
+    """How far the log of a run goes: "epoch 2 of 3"."""
+    epochs = _epochs(folder / LOG_FILE)
+    done = epochs[-1]["epoch"] if epochs else 0
+    return f"epoch {done} of {_read(folder)['settings']['training.epochs']}"
+
+
 def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | None) -> Run | None:
     """Find the training that was interrupted; it goes on with its own settings.
 
@@ -126,24 +145,29 @@ def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | No
     ConfigError
         A flag contradicts the settings that the run began with.
     """
-    folders = sorted(workspace.runs.iterdir()) if workspace.runs.exists() else []
-    running = [each for each in folders if _read(each).get("status") == RUNNING]
-    if not running:
+    folder = interrupted_folder(workspace)
+    if folder is None:
         return None
-    record = _read(running[-1])
+    record = _read(folder)
     before = record["settings"]
     for key, value in as_json(resolved.explicit()).items():
         if key == "split.kind":
             value = _resolved_kind(value)
         if before[key] != value:
             raise ConfigError(
-                f"--resume: {key} is {before[key]!r} in {running[-1]}, not {value!r}; leave the "
+                f"--resume: {key} is {before[key]!r} in {folder}, not {value!r}; leave the "
                 "flag out, or train again without --resume"
             )
     began_with = None if record["test_path"] is None else Path(record["test_path"])
     if test_path is not None and test_path.resolve() != began_with:
         raise ConfigError(f"--resume: the run was begun with --test {began_with}, not {test_path}")
-    return Run(running[-1], from_flat(before), began_with)
+    return Run(folder, from_flat(before), began_with)
+
+
+def _epochs(log_file: Path) -> list[dict[str, Any]]:
+    if not log_file.exists():
+        return []
+    return [json.loads(line) for line in log_file.read_text().splitlines()]
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from recsys.data.holdout import counted
+
 from .options import (
     Session,
     device_option,
@@ -13,11 +15,15 @@ from .options import (
     threads_option,
     use_machine,
 )
-from .output import note, progress_bar
-from .recommend import ids_in, note_unknown_items
+from .output import clause, note, progress_bar
+from .recommend import note_unknown_items
+from .rules import allow_option, deny_option, item_rules
 
 
-@click.command(epilog=epilog("recsys score --output tonight -k 100"))
+@click.command(
+    short_help="Write everybody's top k into a folder of files.",
+    epilog=epilog("recsys score --output tonight -k 100"),
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -28,18 +34,8 @@ from .recommend import ids_in, note_unknown_items
 @click.option("-k", "k", type=int, metavar="N", help="How many items a user  [100]")
 @click.option("--block-size", type=int, metavar="N", help="Users of one file  [4096]")
 @click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
-@click.option(
-    "--allow",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Only these items, one id a line.",
-)
-@click.option(
-    "--deny",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="None of these items, one id a line.",
-)
+@allow_option
+@deny_option
 @threads_option
 @device_option
 @stage
@@ -49,8 +45,8 @@ def score(
     k: int | None,
     block_size: int | None,
     exclude_seen: bool | None,
-    allow: Path | None,
-    deny: Path | None,
+    allow: tuple[Path, ...],
+    deny: tuple[Path, ...],
     threads: int | None,
     device: str | None,
 ) -> None:
@@ -60,7 +56,6 @@ def score(
     interruption; _manifest.json is written when all is done.
     """
     from recsys.batch import ScoreJob, score_everyone
-    from recsys.recommendation import ItemRules
     from recsys.recommender import Recommender
 
     settings = session.settings(
@@ -75,10 +70,7 @@ def score(
     job = ScoreJob(
         k=settings.score.k,
         exclude_seen=settings.recommend.exclude_seen,
-        rules=ItemRules(
-            None if allow is None else ids_in(allow, recommender, "--allow"),
-            () if deny is None else ids_in(deny, recommender, "--deny"),
-        ),
+        rules=item_rules(allow, deny, recommender),
         block_size=settings.score.block_size,
     )
     started = time.perf_counter()
@@ -89,12 +81,14 @@ def score(
         )
     seconds = time.perf_counter() - started
     note(
-        f"{report.n_rows:,} rows for {report.n_users:,} users in {report.n_blocks:,} files, "
-        f"{seconds:.1f} s: {output}"
+        f"{counted(report.n_rows, 'row')} for {counted(report.n_users, 'user')} in "
+        f"{counted(report.n_blocks, 'file')}, {seconds:.1f} s: {output}"
     )
     if report.n_blocks_reused:
-        note(f"  {report.n_blocks_reused:,} files were there already")
+        note(f"  {clause(report.n_blocks_reused, 'file', 'was', 'were')} there already")
     if report.n_popular:
-        note(f"  {report.n_popular:,} users have no history that the model knows: by popularity")
+        have = clause(report.n_popular, "user", "has", "have")
+        note(f"  {have} no history that the model knows: by popularity")
     if report.n_short:
-        note(f"  {report.n_short:,} users got fewer than {job.k}: no more exist under these rules")
+        short = counted(report.n_short, "user")
+        note(f"  {short} got fewer than {job.k}: no more exist under these rules")

@@ -23,9 +23,22 @@ from .output import Record, Shape, emit, note, titled_table
 from .recommend import note_unknown_items
 
 
-@click.command(epilog=epilog("recsys similar --item 50 -k 5"))
-@click.option("--item", metavar="ID", help="An item of the model.")
-@click.option("--user", metavar="ID", help="A user with a history.")
+def _once(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Refuse a repeated option, of which click would keep the last alone."""
+    if len(values) > 1:
+        raise ConfigError(
+            f"--{option.name} was given {len(values)} times ({', '.join(map(repr, values))}); "
+            "similar answers for one: run it once for each"
+        )
+    return values[0] if values else None
+
+
+@click.command(
+    short_help="Find the items or users most like one.",
+    epilog=epilog("recsys similar --item 50 -k 5"),
+)
+@click.option("--item", multiple=True, callback=_once, metavar="ID", help="An item of the model.")
+@click.option("--user", multiple=True, callback=_once, metavar="ID", help="A user with a history.")
 @click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
 @threads_option
 @output_option

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recsys.data.holdout import counted
 from recsys.errors import ConfigError, DataError, TrainingError
 
 from .config import Settings
@@ -23,7 +24,7 @@ from .options import (
 )
 from .output import note, progress_bar
 from .reading import read_file
-from .runs import Run, new_run, resumable_run
+from .runs import Run, interrupted_folder, new_run, progress_of, resumable_run
 
 if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
@@ -35,12 +36,23 @@ if TYPE_CHECKING:
     from recsys.vae.tally import EpochReport
 
 
-@click.command(epilog=epilog("recsys train --split strong --test-size 1000 --epochs 60"))
+NOTHING_TO_RESUME = "nothing to resume: no training of this workspace was interrupted"
+
+FEW_VALIDATION_USERS = 50
+"""Below so many, which epoch is the best is mostly chance."""
+
+
+@click.command(
+    short_help="Train the model; --resume goes on after an interruption.",
+    epilog=epilog("recsys train --split strong --test-size 1000 --epochs 60"),
+)
 @click.option(
     "--split",
     "split__kind",
     metavar="strong|weak|last|time|none|FILE",
-    help="Who or what is held out  [strong: min(5 %, 1,000) users for validation]",
+    help="Who or what is held out  [strong: min(5 %, 1,000) users for validation]. A FILE has "
+    "the columns user_id, item_id and part, which is train, validation_fold_in, "
+    "validation_held_out, test_fold_in or test_held_out.",
 )
 @click.option(
     "--validation-size",
@@ -83,16 +95,36 @@ def train(
     the same weights, to the bit.
     """
     resolved = session.settings(machine__threads=threads, machine__device=device, **flags)
+    if resume and not session.workspace.root.exists():
+        note(NOTHING_TO_RESUME)  # before `locked` makes the folder
+        return
     with session.workspace.locked():
         if resume:
-            run = resumable_run(session.workspace, resolved, test_path)
-            if run is None:
-                note("nothing to resume: no training of this workspace was interrupted")
+            resumable = resumable_run(session.workspace, resolved, test_path)
+            if resumable is None:
+                note(NOTHING_TO_RESUME)
                 return
-            note(f"resuming {run.folder}")
+            run = resumable
+            note(f"resuming {run.folder} after {progress_of(run.folder)}")
         else:
+            _note_interrupted(session)
             run = new_run(session.workspace, resolved.settings, test_path)
-        _train(session, run)
+        try:
+            _train(session, run)
+        except KeyboardInterrupt as error:
+            if not run.can_go_on:
+                raise
+            note("")  # the terminal has written ^C on this line
+            raise click.Abort("go on with `recsys train --resume`") from error
+
+
+def _note_interrupted(session: Session) -> None:
+    folder = interrupted_folder(session.workspace)
+    if folder is not None:
+        note(
+            f"{folder} ({progress_of(folder)}) was interrupted: it is given up once this training "
+            "has ended an epoch; `recsys train --resume` would go on with it"
+        )
 
 
 def _train(session: Session, run: Run) -> None:
@@ -110,7 +142,8 @@ def _train(session: Session, run: Run) -> None:
     vae_config = _decide_values(settings.vae, store.value_kind)
     validator = _validator(split, vae_config.predicts_ratings)
     floor = None if validator is None else validator.measure(_floor(split, vae_config))
-    note(f"training on {split.train.n_users:,} users x {split.train.n_items:,} items, {device}")
+    size = f"{counted(split.train.n_users, 'user')} x {counted(split.train.n_items, 'item')}"
+    note(f"training on {size}, {device}")
     with progress_bar() as bar:
         task = bar.add_task("training", total=settings.training.epochs)
 
@@ -132,6 +165,7 @@ def _train(session: Session, run: Run) -> None:
         except (DataError, TrainingError):
             run.fail()
             raise
+    _warn_below_floor(run, validator)
     sparse = _sparse_path(split, vae, settings, validator)
     metrics = run.summary() | {"seconds": round(time.perf_counter() - started, 1)}
     save_model(
@@ -229,8 +263,25 @@ def _split(store: "InteractionStore", run: Run) -> "Split":
         note(f"split: {line}")
     for name, part in (("validation", split.validation), ("test", split.test)):
         if part is not None:
-            note(f"split: {part.fold_in.n_users:,} {name} users")
+            note(f"split: {counted(part.fold_in.n_users, f'{name} user')}")
+    n_users = None if split.validation is None else split.validation.fold_in.n_users
+    if n_users is not None and n_users < FEW_VALIDATION_USERS:
+        note(
+            f"warning: with fewer than {FEW_VALIDATION_USERS} validation users the choice of the "
+            "epoch is noisy: hold out more (--validation-size)"
+        )
     return split
+
+
+def _warn_below_floor(run: Run, validator: _Validator | None) -> None:
+    chosen = run.summary()
+    best, floor = chosen["best_validation"], chosen["floor"]
+    if validator is not None and best <= floor:
+        note(
+            f"warning: {validator.name} of the chosen epoch, {best:.4f}, is not above that of "
+            f"{validator.floor}, {floor:.4f}: the VAE has learned too little; train longer "
+            "(--epochs), or give more data"
+        )
 
 
 def _decide_values(config: "VAEConfig", value_kind: str) -> "VAEConfig":

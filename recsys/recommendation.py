@@ -1,5 +1,6 @@
 """What is asked and what is answered: rules, recommendations, neighbours, as plain records."""
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -9,8 +10,58 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.data.ids import IdMap
+from recsys.errors import ConfigError
 
 Reason = Literal["history", "popularity"]
+
+
+def checked_ids(ids: Iterable[str], name: str) -> list[str]:
+    """Give the ids of a list as plain str.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        numpy's str is one.
+    name : str
+        The argument, for messages.
+
+    Raises
+    ------
+    ConfigError
+        A single text, whose letters would be taken for ids, or something that is no list of text.
+
+    Examples
+    --------
+    >>> checked_ids(np.array(["007", "x"]), "users")
+    ['007', 'x']
+    """
+    if isinstance(ids, str):
+        raise ConfigError(
+            f"{name} must be a list of ids, got the single text {ids!r}: "
+            f"write [{json.dumps(ids, ensure_ascii=False)}]"
+        )
+    if isinstance(ids, bytes) or not isinstance(ids, Iterable):
+        raise ConfigError(
+            f"{name} must be a list of ids, got {_shown(ids)}: put one id into [...] as well"
+        )
+    return [checked_id(each) for each in ids]
+
+
+def checked_id(key: str) -> str:
+    """Give one id as a plain str.
+
+    Raises
+    ------
+    ConfigError
+        It is no text: 7 might be "7" or "007".
+    """
+    if not isinstance(key, str):
+        raise ConfigError(f"ids are text: got {_shown(key)}; write str(id)")
+    return str(key)
+
+
+def _shown(value: object) -> str:
+    return f"{value!s:.80} ({type(value).__name__})"
 
 
 @dataclass(frozen=True)
@@ -62,10 +113,21 @@ class ItemRules:
         Only these item ids; None allows every item. Ids that the model has not met are ignored.
     deny : collection of str
         None of these item ids.
+
+    Raises
+    ------
+    ConfigError
+        One of them is a single text, or holds what is no text.
     """
 
     allow: Collection[str] | None = None
     deny: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        # Held as tuples: a generator could be gone through only once.
+        if self.allow is not None:
+            object.__setattr__(self, "allow", tuple(checked_ids(self.allow, "allow")))
+        object.__setattr__(self, "deny", tuple(checked_ids(self.deny, "deny")))
 
     def mask(self, items: IdMap) -> NDArray[np.bool_] | None:
         """Items that may be given; bool, shape (n_items,), or None when all may."""

@@ -25,6 +25,8 @@ from recsys.recommendation import (
     Reason,
     Recommendation,
     RecommendationList,
+    checked_id,
+    checked_ids,
 )
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
@@ -213,14 +215,17 @@ class Recommender:
         ------
         UnknownIdError
             A user or an item of the list is not known.
+        ConfigError
+            A single text instead of a list, or ids that are no text.
         """
         if sum(given is not None for given in (users, items, histories)) != 1:
             raise ConfigError("give exactly one of users, items and histories")
         names: Sequence[str | None]
         if users is not None:
-            names, matrix = users, self.histories(self.users.positions(users))
+            names = known = checked_ids(users, "users")
+            matrix = self.histories(self.users.positions(known))
         elif items is not None:
-            names, matrix = [None], self._liked(items)
+            names, matrix = [None], self._liked(checked_ids(items, "items"))
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
@@ -253,6 +258,7 @@ class Recommender:
         UnknownIdError
         """
         _check_k(k)
+        item = checked_id(item)
         (position,) = self.items.positions([item])
         query = self.index.item_directions.vectors[position][None]
         added = None
@@ -269,6 +275,7 @@ class Recommender:
         UnknownIdError
         """
         _check_k(k)
+        user = checked_id(user)
         code = self.vae.encode(self.histories(self.users.positions([user])))
         ranking = self.index.user_directions.search(unit_vectors(code), k + 1)
         return self._neighbours(user, self.index.users, ranking, k, {})

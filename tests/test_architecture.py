@@ -21,7 +21,14 @@ LAYERS = [
     {"recsys.evaluation"},
     {"recsys.batch"},
     {"recsys.recommender", "recsys.indexing"},
-    {"recsys.index", "recsys.vae", "recsys.baselines", "recsys.recommendation"},
+    {"recsys.fusion"},
+    {
+        "recsys.index",
+        "recsys.vae",
+        "recsys.neighbours",
+        "recsys.baselines",
+        "recsys.recommendation",
+    },
     {"recsys.metrics", "recsys.ranking"},
     {"recsys.data", "recsys.datasets", "recsys.downloads", "recsys.archives", "recsys.catalogue"},
     {"recsys.storage"},
@@ -41,7 +48,7 @@ FRIENDS = {
 # Libraries that only some parts may know.
 ONLY_IN = {
     "faiss": ["recsys.index"],
-    "torch": ["recsys.vae", "recsys.pipelines.options"],
+    "torch": ["recsys.vae", "recsys.neighbours", "recsys.pipelines.options"],
     "safetensors": ["recsys.vae"],
     "click": ["recsys.pipelines"],
     "rich": ["recsys.pipelines"],

@@ -85,7 +85,13 @@ def test_lists_come_in_the_order_that_was_asked_for(recommender):
     users = ["u300", "u001", "u300"]
     lists = recommender.recommend(users, k=2)
     assert [each.user for each in lists] == users
-    assert lists[0] == lists[2]
+    # A row's place in a matrix product may change the last bit of its scores.
+    for alone, each in zip(users, lists, strict=True):
+        (expected,) = recommender.recommend([alone], k=2)
+        assert items_of(each) == items_of(expected)
+        scores = [one.score for one in expected.items]
+        assert [one.score for one in each.items] == pytest.approx(scores, abs=1e-5)
+    assert items_of(lists[0]) == items_of(lists[2]) != items_of(lists[1])
 
 
 def test_titles_come_with_the_items(recommender, workspace):
@@ -354,6 +360,49 @@ def test_ids_come_back_as_they_were_given(recommender):
     assert all(type(one.item) is str for one in each.items)
     assert all(one.item in recommender.items for one in each.items)  # '001', not 1
     assert any(len(item) == 3 and item.startswith("0") for item in recommender.items.ids)
+
+
+def refusal(call, *arguments, **named) -> str:
+    with pytest.raises(ConfigError) as caught:
+        call(*arguments, **named)
+    return str(caught.value)
+
+
+def test_a_single_text_is_no_list_of_ids(recommender):
+    assert refusal(recommender.recommend, "u001") == (
+        "users must be a list of ids, got the single text 'u001': write [\"u001\"]"
+    )
+    assert refusal(recommender.recommend, items="001") == (
+        "items must be a list of ids, got the single text '001': write [\"001\"]"
+    )
+    for name in ("allow", "deny"):
+        assert refusal(ItemRules, **{name: "149"}) == (
+            f"{name} must be a list of ids, got the single text '149': write [\"149\"]"
+        )
+    assert refusal(recommender.recommend, 196) == (
+        "users must be a list of ids, got 196 (int): put one id into [...] as well"
+    )
+
+
+@pytest.mark.parametrize(("key", "kind"), [(196, "int"), (np.int64(196), "int64")])
+def test_numbers_are_no_ids(recommender, key, kind):
+    expected = f"ids are text: got 196 ({kind}); write str(id)"
+    assert refusal(recommender.recommend, ["u001", key]) == expected
+    assert refusal(recommender.recommend, items=[key]) == expected
+    assert refusal(recommender.similar_items, key) == expected
+    assert refusal(recommender.similar_users, key) == expected
+    assert refusal(ItemRules, allow=["001", key]) == expected
+    assert refusal(ItemRules, deny={key}) == expected
+
+
+def test_numpys_text_is_taken_and_given_back_as_plain_text(recommender):
+    ids = np.array(["u001", "u300"])
+    lists = recommender.recommend(ids, k=3)
+    assert [type(each.user) for each in lists] == [str, str]
+    assert lists == recommender.recommend(["u001", "u300"], k=3)
+    items = np.array(["001", "002"])
+    assert recommender.recommend(items=items) == recommender.recommend(items=["001", "002"])
+    assert ItemRules(deny=items) == ItemRules(deny=(each for each in ["001", "002"]))
 
 
 def test_lists_as_a_table_have_a_row_for_each_recommendation(recommender):

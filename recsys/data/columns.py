@@ -25,7 +25,7 @@ USUAL_NAMES: dict[Role, frozenset[str]] = {
         "character_id",
     }),
     "rating": frozenset({
-        "rating", "ratings", "score", "stars", "overall",
+        "rating", "ratings", "score", "stars", "overall", "book_rating",
     }),
     "weight": frozenset({
         "weight", "count", "plays", "play_count", "playcount", "n", "quantity",
@@ -36,6 +36,7 @@ USUAL_NAMES: dict[Role, frozenset[str]] = {
     }),
 }
 # fmt: on
+_WORD_GAP = re.compile(r"[\s-]+")
 _RECBOLE_TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
 
 
@@ -106,9 +107,25 @@ def column_name(field: str) -> str:
     return _RECBOLE_TYPE.sub("", field.strip())
 
 
+def folded_name(name: str) -> str:
+    """Write a column's name as the usual names are written: small letters, words joined by ``_``.
+
+    Examples
+    --------
+    >>> folded_name("User ID"), folded_name("item-id")
+    ('user_id', 'item_id')
+    """
+    return _WORD_GAP.sub("_", name.strip().lower())
+
+
 def has_known_name(name: str) -> bool:
     """Tell whether a column of this name would be found without being told."""
-    return any(name.lower() in known for known in USUAL_NAMES.values())
+    return any(folded_name(name) in known for known in USUAL_NAMES.values())
+
+
+def usual_names(role: Role) -> str:
+    """List the names by which a column of this role is found, for messages."""
+    return ", ".join(sorted(USUAL_NAMES[role]))
 
 
 def find_columns(fields: Sequence[str], wanted: WantedColumns, name: str) -> Columns:
@@ -155,7 +172,7 @@ def find_columns(fields: Sequence[str], wanted: WantedColumns, name: str) -> Col
 
 
 def undecided_names(columns: Columns, wanted: WantedColumns) -> frozenset[str]:
-    """Give the names, in small letters, that one more column could not have in silence.
+    """Give the names, as `folded_name` writes them, that one more column could not have in silence.
 
     A column so called would have been taken for one of `columns`, or been refused beside it.
 
@@ -193,7 +210,7 @@ def _usual_place(header: Sequence[str], role: Role, taken: set[int], name: str) 
     found = [
         place
         for place, each in enumerate(header)
-        if place not in taken and each.lower() in USUAL_NAMES[role]
+        if place not in taken and folded_name(each) in USUAL_NAMES[role]
     ]
     if len(found) > 1:
         candidates = " or ".join(repr(header[place]) for place in found)
@@ -221,8 +238,8 @@ def _columns_at(
     for role in ("user", "item"):
         if role not in places:
             raise DataError(
-                f"{name}: no {role} column: the header is {_shown(header)}; expected a usual "
-                f"name such as {role}_id, or --{role}-column NAME"
+                f"{name}: no {role} column: the header is {_shown(header)}; expected one of the "
+                f"usual names ({usual_names(role)}), or --{role}-column NAME"
             )
     kind: ValueKind = "none"
     if "rating" in places:

@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from recsys.data.columns import Columns
-from recsys.data.formats import InputFormat, separator
+from recsys.data.formats import QUOTED_FORMATS, InputFormat, separator
 from recsys.data.lines import Block
 from recsys.data.rows import BadRows, Chunk, Column, RowGatherer
 from recsys.data.times import TimeColumn
@@ -23,7 +23,7 @@ _IDS = pa.dictionary(pa.int32(), pa.string())
 
 
 def split_fields(line: str, input_format: InputFormat) -> list[str]:
-    """Split one line; quotes are read as RFC 4180 says in CSV and are letters elsewhere.
+    """Split one line; quotes are read as RFC 4180 says in `QUOTED_FORMATS`, else letters.
 
     Raises
     ------
@@ -35,10 +35,11 @@ def split_fields(line: str, input_format: InputFormat) -> list[str]:
     >>> split_fields('7,"a ""b"", c"', "csv")
     ['7', 'a "b", c']
     """
-    if input_format != "csv":
-        return line.split(separator(input_format))
+    mark = separator(input_format)
+    if input_format not in QUOTED_FORMATS:
+        return line.split(mark)
     try:
-        return next(csv.reader([line], strict=True))
+        return next(csv.reader([line], delimiter=mark, strict=True))
     except csv.Error as problem:
         raise DataError(f"quotes do not match within the line {line[:80]!r}") from problem
 
@@ -84,8 +85,8 @@ class DelimitedRows:
     def _plain(self, text: bytes) -> bytes | None:
         if self._format == "dat":
             return None if _UNIT_SEPARATOR in text else text.replace(b"::", _UNIT_SEPARATOR)
-        if self._format == "csv" and b'"' in text and _has_odd_quotes(text):
-            return None
+        if self._format in QUOTED_FORMATS and b'"' in text:
+            return None if _has_odd_quotes(text, separator(self._format)) else text
         return text
 
     def _arrow_table(self, text: bytes) -> pa.Table:
@@ -104,7 +105,7 @@ class DelimitedRows:
                 block_size=len(text) + 1,
             ),
             parse_options=pacsv.ParseOptions(
-                delimiter=delimiter, quote_char='"' if self._format == "csv" else False
+                delimiter=delimiter, quote_char='"' if self._format in QUOTED_FORMATS else False
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=types,
@@ -164,7 +165,7 @@ def _floats(column: Column) -> NDArray[np.float64]:
     return column.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
 
 
-def _has_odd_quotes(text: bytes) -> bool:
+def _has_odd_quotes(text: bytes, mark: str) -> bool:
     """Tell whether a quote stands elsewhere than around a whole field, or alone within one."""
     # Arrow reads '"ab"c' as 'abc', which is a repair in silence. Every second quote opens, the
     # others close; the two halves of a doubled quote close and open.
@@ -173,4 +174,4 @@ def _has_odd_quotes(text: bytes) -> bool:
     if len(quotes) % 2:
         return True
     beside = np.append(codes[quotes[::2] - 1], codes[quotes[1::2] + 1])
-    return not np.isin(beside, [ord(","), ord("\n"), ord('"')]).all()
+    return not np.isin(beside, [ord(mark), ord("\n"), ord('"')]).all()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Events
-from recsys.data.times import SURELY_MILLISECONDS, parse_time
+from recsys.data.times import SURELY_MILLISECONDS, parse_time, shown_time
 from recsys.errors import ConfigError, DataError
 
 __all__ = ["Dropped", "FilterConfig", "filter_events", "parse_time"]
@@ -50,8 +50,8 @@ class FilterConfig:
                 raise ConfigError(f"{name} is {value}; expected a finite number")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ConfigError(
-                f"since ({self.since:.15g}) is not before until ({self.until:.15g}): "
-                "no time lies between them"
+                f"since ({shown_time(self.since)}) is not before until "
+                f"({shown_time(self.until)}): no time lies between them"
             )
 
 
@@ -97,9 +97,11 @@ def filter_events(events: Events, config: FilterConfig) -> tuple[Events, tuple[D
     if events.timestamps is not None:
         _check_unit(events.timestamps, config)
         if config.since is not None:
-            filters.keep_if(events.timestamps >= config.since, f"before {config.since:.15g}")
+            filters.keep_if(events.timestamps >= config.since, f"before {shown_time(config.since)}")
         if config.until is not None:
-            filters.keep_if(events.timestamps < config.until, f"not before {config.until:.15g}")
+            filters.keep_if(
+                events.timestamps < config.until, f"not before {shown_time(config.until)}"
+            )
     filters.keep_frequent(config)
     dropped = tuple(Dropped(reason, n_rows) for reason, n_rows in filters.n_dropped.items())
     if not filters.keep.any():
@@ -169,5 +171,5 @@ def _check_unit(timestamps: NDArray[np.float64], config: FilterConfig) -> None:
         if median > SURELY_MILLISECONDS:
             raise DataError(
                 f"the times look like milliseconds (median {median:.15g}), but {name} is "
-                f"{bound:.15g}, in seconds: give it in the file's unit"
+                f"{shown_time(bound)}, in seconds: give it in the file's unit"
             )

@@ -1,18 +1,21 @@
 """Which format an interactions file is written in: by its content, its suffix, its first line."""
 
 import re
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Literal, get_args
 
 from recsys.data.columns import column_name, has_known_name
 from recsys.errors import ConfigError
 
-InputFormat = Literal["csv", "tsv", "dat", "parquet", "jsonl", "inter", "adjacency"]
+InputFormat = Literal["csv", "tsv", "ssv", "psv", "dat", "parquet", "jsonl", "inter", "adjacency"]
 INPUT_FORMATS: tuple[InputFormat, ...] = get_args(InputFormat)
 
 _BY_SUFFIX: dict[str, InputFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
+    ".ssv": "ssv",
+    ".psv": "psv",
     ".parquet": "parquet",
     ".pq": "parquet",
     ".jsonl": "jsonl",
@@ -20,7 +23,19 @@ _BY_SUFFIX: dict[str, InputFormat] = {
     ".inter": "inter",
     ".item": "inter",
 }
-_SEPARATORS: dict[InputFormat, str] = {"csv": ",", "tsv": "\t", "inter": "\t", "dat": "::"}
+QUOTED_FORMATS: frozenset[InputFormat] = frozenset({"csv", "ssv", "psv"})
+"""Those in which quotes are read as RFC 4180 says."""
+
+_SEPARATORS: dict[InputFormat, str] = {
+    "csv": ",",
+    "ssv": ";",
+    "psv": "|",
+    "tsv": "\t",
+    "inter": "\t",
+    "dat": "::",
+}
+_EXCEL_FORMATS: dict[str, InputFormat] = {",": "csv", ";": "ssv", "|": "psv", "\t": "tsv"}
+_EXCEL_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 _TYPED_FIELD = re.compile(r".+:(token|token_seq|float|float_seq)")
 
 
@@ -45,8 +60,71 @@ def suffix_format(name: str) -> InputFormat | None:
     return _BY_SUFFIX.get(path.suffix)
 
 
-def content_format(line: str, name: str) -> InputFormat:
-    """Tell the format from the first line of a file.
+def excel_format(line: str, name: str) -> InputFormat | None:
+    """Tell the format from a first line like ``sep=;``, which Excel reads; None = no such line.
+
+    Raises
+    ------
+    ConfigError
+        The line names a separator that no format has.
+
+    Examples
+    --------
+    >>> excel_format("sep=;", "ratings.csv")
+    'ssv'
+    """
+    match = _EXCEL_LINE.fullmatch(line)
+    if match is None:
+        return None
+    if match[1] not in _EXCEL_FORMATS:
+        raise ConfigError(
+            f"{name}: the first line {line!r} names a separator that is not read: expected a "
+            "comma, a semicolon, a pipe or a tab; write the file anew with one of them"
+        )
+    return _EXCEL_FORMATS[match[1]]
+
+
+def find_format(
+    line: str, name: str, is_known: Callable[[str], bool] = has_known_name
+) -> InputFormat:
+    """Tell the format from a file's name and, where that leaves a choice, from its first line.
+
+    Parameters
+    ----------
+    line : str
+        The first line that is not blank.
+    name : str
+        The file.
+    is_known : callable
+        Tells of a field of that line whether it is the name of a column.
+
+    Examples
+    --------
+    >>> find_format("user_id;item_id", "ratings.csv")
+    'ssv'
+    """
+    by_name = suffix_format(name)
+    if by_name == "csv":
+        return _marked_format(line, is_known) or "csv"
+    return by_name or content_format(line, name, is_known)
+
+
+def _marked_format(line: str, is_known: Callable[[str], bool]) -> InputFormat | None:
+    """Tell semicolons or pipes from a line without commas that names a column."""
+    if "," in line:
+        return None
+    marked: tuple[InputFormat, ...] = ("ssv", "psv")
+    for input_format in marked:
+        fields = line.split(separator(input_format))
+        if len(fields) > 1 and any(is_known(column_name(each.strip(' "'))) for each in fields):
+            return input_format
+    return None
+
+
+def content_format(
+    line: str, name: str, is_known: Callable[[str], bool] = has_known_name
+) -> InputFormat:
+    """Tell the format from the first line of a file; for `is_known` see `find_format`.
 
     Raises
     ------
@@ -62,6 +140,9 @@ def content_format(line: str, name: str) -> InputFormat:
         return "dat"
     if "," in line:
         return "csv"
+    marked = _marked_format(line, is_known)
+    if marked is not None:
+        return marked
     tokens = line.split()
     # Column names between blanks announce a table, which an adjacency list is not.
     if len(tokens) > 1 and not any(has_known_name(column_name(each)) for each in tokens):

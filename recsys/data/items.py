@@ -11,9 +11,28 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
-from recsys.data.columns import USUAL_NAMES, column_name, place_of
-from recsys.data.formats import InputFormat, content_format, suffix_format
-from recsys.data.lines import ByteSource, open_source
+from recsys.data.columns import (
+    USUAL_NAMES,
+    column_name,
+    folded_name,
+    has_known_name,
+    place_of,
+    usual_names,
+)
+from recsys.data.formats import (
+    QUOTED_FORMATS,
+    InputFormat,
+    excel_format,
+    find_format,
+    separator,
+)
+from recsys.data.lines import (
+    ENCODING_ADVICE,
+    UTF_16_ADVICE,
+    UTF_16_MARKS,
+    ByteSource,
+    open_source,
+)
 from recsys.data.records import json_object, open_parquet
 from recsys.errors import ConfigError, DataError
 
@@ -39,6 +58,14 @@ class _Wanted:
     title: str | None
     same_as: str | None
 
+    def is_known(self, name: str) -> bool:
+        """Tell whether a field of the first line names a column that is looked for."""
+        if self.item is not None or self.title is not None:
+            return True  # the caller vouches for a header
+        folded = folded_name(name)
+        usual = {"id", "title", *_TITLE_NAMES, folded_name(column_name(self.same_as or "id"))}
+        return folded in usual or has_known_name(name)
+
 
 def read_items(
     path: Path,
@@ -52,8 +79,9 @@ def read_items(
     Parameters
     ----------
     path : Path
-        CSV (a quoted field may hold line ends), TSV, RecBole ``.item``, Parquet, JSON lines, each
-        also gzipped, or GroupLens's ``movies.dat`` and ``u.item``.
+        CSV (a quoted field may hold line ends), the same with semicolons or pipes, TSV,
+        RecBole ``.item``, Parquet, JSON lines, each also gzipped, or GroupLens's ``movies.dat``
+        and ``u.item``.
     item, title : str, optional
         Which column holds the id and the title; None = find it by its usual names.
     same_as : str, optional
@@ -110,20 +138,20 @@ def _item_place(header: Sequence[str], wanted: _Wanted, name: str) -> int:
     if wanted.item is not None:
         return place_of(header, wanted.item, "--items-id-column", name)
     if wanted.same_as is not None:
-        name_there = column_name(wanted.same_as).lower()
-        same = [place for place, each in enumerate(header) if each.lower() == name_there]
+        name_there = folded_name(column_name(wanted.same_as))
+        same = [place for place, each in enumerate(header) if folded_name(each) == name_there]
         if len(same) == 1:
             return same[0]
     # In a table of items a bare "id" is the item's, unless a column says so more clearly.
     for usual in (USUAL_NAMES["item"], {"id"}):
-        found = [place for place, each in enumerate(header) if each.lower() in usual]
+        found = [place for place, each in enumerate(header) if folded_name(each) in usual]
         if len(found) > 1:
             raise ConfigError(_several("id", [header[place] for place in found], header, name))
         if found:
             return found[0]
     raise DataError(
-        f"{name}: no item column: the header is {','.join(header)[:200]!r}; expected a usual name "
-        "such as item_id, or --items-id-column NAME"
+        f"{name}: no item column: the header is {','.join(header)[:200]!r}; expected one of the "
+        f"usual names (id, {usual_names('item')}), or --items-id-column NAME"
     )
 
 
@@ -136,7 +164,7 @@ def _title_place(
         found = [
             place
             for place, each in enumerate(header)
-            if each.lower() in usual and place != item_place
+            if folded_name(each) in usual and place != item_place
         ]
         if len(found) > 1:
             raise ConfigError(_several("title", [header[place] for place in found], header, name))
@@ -186,25 +214,35 @@ def _open_rows(source: ByteSource, file_name: str, wanted: _Wanted) -> _Rows:
     first_line = next((line for line in text.split("\n") if line.strip()), "")
     if not first_line:
         return iter(())
-    found = suffix_format(file_name) or content_format(first_line, source.name)
+    found = excel_format(first_line, source.name)
+    if found is not None:
+        # An empty line in its place keeps the line numbers right.
+        return _text_rows(text.replace(first_line, "", 1), found, source.name)
+    found = find_format(first_line, source.name, wanted.is_known)
     return _text_rows(text, found, source.name)
 
 
 def _text_rows(text: str, input_format: InputFormat, name: str) -> _Rows:
-    if input_format == "csv":
-        return _csv_rows(text, name)
+    if input_format in QUOTED_FORMATS:
+        return _quoted_rows(text, separator(input_format), name)
     if input_format == "jsonl":
         return _json_rows(text, name)
     if input_format in ("tsv", "inter"):
         return _split_rows(text, "\t")
     raise ConfigError(
         f"{name}: cannot tell the format of the items from the first line "
-        f"{text[:120].splitlines()[0]!r}: expected csv, tsv, item, parquet or jsonl"
+        f"{text[:120].splitlines()[0]!r}: expected csv (also with semicolons or pipes), "
+        "tsv, item, parquet or jsonl"
     )
 
 
 def _decoded(source: ByteSource, is_grouplens: bool) -> str:
     raw = source.read(-1)
+    if raw.startswith(UTF_16_MARKS) or b"\0" in raw:
+        raise DataError(
+            f"{source.name}: holds NUL bytes or the byte order mark of UTF-16 where UTF-8 text "
+            f"was expected: if it is UTF-16, {UTF_16_ADVICE}"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -212,12 +250,10 @@ def _decoded(source: ByteSource, is_grouplens: bool) -> str:
             line = raw.count(b"\n", 0, problem.start) + 1
             raise DataError(
                 f"{source.name}, line {line}: byte 0x{raw[problem.start]:02x} where UTF-8 text was "
-                "expected: convert the file, for example with iconv -f LATIN1 -t UTF-8"
+                f"expected: {ENCODING_ADVICE}"
             ) from problem
         # GroupLens wrote these two files in Latin-1, which every byte is valid in.
         text = raw.decode("latin-1")
-    if "\0" in text:
-        raise DataError(f"{source.name}: holds NUL bytes; expected UTF-8 text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -232,8 +268,8 @@ def _split_rows(text: str, separator: str) -> _Rows:
             yield number, line.split(separator)
 
 
-def _csv_rows(text: str, name: str) -> _Rows:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _quoted_rows(text: str, mark: str, name: str) -> _Rows:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     number = 1
     try:
         for fields in reader:

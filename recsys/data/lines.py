@@ -18,6 +18,11 @@ BLOCK_BYTES = 8 << 20
 LINE_LIMIT = 1 << 20
 """A longer line is refused: it is no row of a table, and memory has to stay bounded."""
 
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+UTF_16_ADVICE = "convert the file with iconv -f UTF-16 -t UTF-8"
+ENCODING_ADVICE = "find out the encoding (GB18030, LATIN1, ...), then iconv -f ENCODING -t UTF-8"
+"""No encoding is suggested: one that accepts every byte would turn ids into others in silence."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -215,21 +220,25 @@ class LineBlocks:
             )
 
     def _check_characters(self, text: bytes) -> None:
+        if self._next_line == 1 and text.startswith(UTF_16_MARKS):
+            self._refuse_byte(text, 0, "the byte order mark of UTF-16", UTF_16_ADVICE)
         zero = text.find(b"\0")
         if zero >= 0:
-            self._refuse_byte(text, zero, "a NUL byte (UTF-16 or a binary file?)")
+            found = "a NUL byte (UTF-16 or a binary file?)"
+            self._refuse_byte(text, zero, found, f"if it is UTF-16, {UTF_16_ADVICE}")
         if not text.isascii():
             try:
                 text.decode()
             except UnicodeDecodeError as problem:
-                self._refuse_byte(text, problem.start, f"byte 0x{text[problem.start]:02x}")
+                found = f"byte 0x{text[problem.start]:02x}"
+                self._refuse_byte(text, problem.start, found, ENCODING_ADVICE)
 
-    def _refuse_byte(self, text: bytes, place: int, found: str) -> None:
+    def _refuse_byte(self, text: bytes, place: int, found: str, advice: str) -> None:
         line = self._next_line + text.count(b"\n", 0, place)
         column = place - text.rfind(b"\n", 0, place)
         raise DataError(
             f"{self._source.name}, line {line}, byte {column}: {found} where UTF-8 text was "
-            "expected: convert the file, for example with iconv -f LATIN1 -t UTF-8"
+            f"expected: {advice}"
         )
 
 

@@ -1,8 +1,8 @@
-"""An interactions file in any of seven formats -> `Events` and a report of what was read."""
+"""An interactions file in any of nine formats -> `Events` and a report of what was read."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +17,9 @@ from recsys.data.columns import (
 from recsys.data.delimited import DelimitedRows, split_fields
 from recsys.data.formats import (
     InputFormat,
-    content_format,
+    excel_format,
+    find_format,
     refuse_table_like,
-    suffix_format,
 )
 from recsys.data.interactions import Events
 from recsys.data.layouts import DataSource, ReadOptions, locate
@@ -152,12 +152,40 @@ def _open_rows(source: ByteSource, options: ReadOptions) -> _Opened:
     if first is None:
         raise DataError(f"{source.name}: empty, expected a header and rows")
     line = next(first.lines())[1]
-    found = options.input_format or suffix_format(source.name) or content_format(line, source.name)
+    found = excel_format(line, source.name)
+    if found is None:
+        found = options.input_format or _found_format(line, options, source.name)
+    else:
+        _refuse_other_format(found, line, options, source.name)
+        first = _without_excel_line(first, blocks, source.name)
     if found == "adjacency":
         if options.input_format is None:
             refuse_table_like([line for _, line in islice(first.lines(), 20)], source.name)
         return _open_adjacency(first, blocks, lines, options, source.name)
     return _open_table(first, blocks, lines, found, options, source.name)
+
+
+def _found_format(line: str, options: ReadOptions, name: str) -> InputFormat:
+    if options.columns is None and not options.wanted().named():
+        return find_format(line, name)
+    # The caller knows the columns: whatever stands between separators may be one.
+    return find_format(line, name, lambda field: True)
+
+
+def _refuse_other_format(found: InputFormat, line: str, options: ReadOptions, name: str) -> None:
+    if options.input_format not in (None, found):
+        raise ConfigError(
+            f"{name}: --input-format is {options.input_format} and the first line {line!r} says "
+            f"{found}: leave out --input-format, or take the line out of the file"
+        )
+
+
+def _without_excel_line(first: Block, blocks: Iterator[Block], name: str) -> Block:
+    rest = chain([first.without_first_row()], blocks)
+    block = next((block for block in rest if any(block.lines())), None)
+    if block is None:
+        raise DataError(f"{name}: nothing after its line sep=..., expected a header and rows")
+    return block
 
 
 def _open_parquet(source: ByteSource, options: ReadOptions) -> _Opened:

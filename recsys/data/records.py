@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys.data.columns import Columns
+from recsys.data.columns import Columns, folded_name
 from recsys.data.lines import BLOCK_BYTES, Block, ByteSource
 from recsys.data.rows import BadRows, Chunk, Column, RowGatherer
 from recsys.data.times import TimeColumn
@@ -82,7 +82,7 @@ class JsonRows:
             for place in (columns.user, columns.item, columns.value, columns.timestamp)
         ]
         for name in record:
-            if name not in self._known and name.lower() in self._undecided:
+            if name not in self._known and folded_name(name) in self._undecided:
                 raise DataError(
                     f"field {name!r} could be a column to read, and no record in the first "
                     f"{BLOCK_BYTES >> 20} MB has it: give every record the same fields"

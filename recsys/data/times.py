@@ -19,8 +19,12 @@ LARGEST_VALUE = float(np.finfo(np.float32).max)
 SURELY_MILLISECONDS = 1e11
 """A time above this: as seconds it is the year 5138; as milliseconds, 1973."""
 
+_PLAUSIBLE_SECONDS = (1e8, 4102444800)
+"""1973 to 2100: below lie counters and dates such as 20240601."""
+
 _NUMBER = r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*"
 _ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9].*)?"
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _IS_NUMBER = re.compile(_NUMBER)
 _IS_ISO = re.compile(_ISO)
 
@@ -46,6 +50,21 @@ def parse_time(text: str) -> float:
         raise ConfigError(str(problem)) from problem
 
 
+def shown_time(time: float) -> str:
+    """Write a time for messages, with its date where it can only be seconds since 1970.
+
+    Examples
+    --------
+    >>> shown_time(1717200000), shown_time(1717200060), shown_time(20240601)
+    ('1717200000 (2024-06-01)', '1717200060 (2024-06-01 00:01:00)', '20240601')
+    """
+    shown = f"{time:.15g}"
+    if not _PLAUSIBLE_SECONDS[0] <= time < _PLAUSIBLE_SECONDS[1]:
+        return shown
+    date = datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{shown} ({date.removesuffix(' 00:00:00')})"
+
+
 def parse_number(text: str, noun: str) -> float:
     """Read a finite number that fits into float32; `noun` says what it is, for messages."""
     value = _finite(text, noun)
@@ -62,7 +81,8 @@ def _finite(text: str, noun: str) -> float:
         if math.isfinite(value):
             return value
     elif text.strip().lower().lstrip("+-") not in ("nan", "inf", "infinity"):
-        raise DataError(f"{noun} {text[:80]!r} is not a number")
+        point = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(text.strip()) else ""
+        raise DataError(f"{noun} {text[:80]!r} is not a number{point}")
     raise DataError(f"{noun} {text[:80]!r} is not a finite number")
 
 

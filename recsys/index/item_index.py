@@ -116,7 +116,7 @@ class ItemIndex:
         """
         assert queries.shape[1] == self.dim, (queries.shape, self.dim)
         wide = added is not None and added.nnz > WIDE_SUPPORT * len(self)
-        if len(queries) > 1 or wide:
+        if len(queries) != 1 or wide:
             return self._search_blocks(queries, k, added, excluded, allowed)
         permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         if excluded is not None:

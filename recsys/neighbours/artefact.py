@@ -1,8 +1,13 @@
 """The item-item path inside a model's folder: one npz without pickle."""
 
+import zipfile
+import zlib
 from pathlib import Path
+from tokenize import TokenError
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.errors import ArtefactError
@@ -26,10 +31,34 @@ def load_item_item(path: Path, n_items: int) -> ItemItem:
         The file is no such matrix of `n_items` items.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            parts = (arrays["values"], arrays["indices"], arrays["indptr"])
-        weights = csr_array(parts, shape=(n_items, n_items))
-        weights.check_format()
-    except (ValueError, KeyError, OSError, EOFError) as error:
+        # numpy leaves a broken file open where it opened it itself.
+        with path.open("rb") as stream:
+            arrays = dict(np.load(stream, allow_pickle=False))
+        return ItemItem(_matrix(arrays, n_items))
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        SyntaxError,
+        NotImplementedError,
+        RuntimeError,
+        TokenError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        # So many, because a zip archive holds Python literals as headers.
         raise ArtefactError(f"{path} is not an item-item matrix; run `recsys train`") from error
-    return ItemItem(weights)
+
+
+def _matrix(arrays: dict[str, NDArray[Any]], n_items: int) -> csr_array:
+    values = arrays["values"]
+    if values.dtype != np.float32 or not np.isfinite(values).all():
+        raise ValueError(f"expected finite float32 values, found {values.dtype}")
+    indices, indptr = arrays["indices"], arrays["indptr"]
+    if not (np.issubdtype(indices.dtype, np.integer) and np.issubdtype(indptr.dtype, np.integer)):
+        raise ValueError(f"expected whole numbers, found {indices.dtype} and {indptr.dtype}")
+    weights = csr_array((values, indices, indptr), shape=(n_items, n_items))
+    weights.check_format(full_check=True)
+    return weights

@@ -36,7 +36,6 @@ class ItemItem:
         """Score the whole catalogue; float32, shape (n_users, n_items); 0 where nothing reaches."""
         return np.asarray(self.scores(histories).toarray())
 
-
     def around(self, item: int) -> csr_array:
         """What the item says for others and they for it, on average; shape (1, n_items)."""
         says, hears = self.weights[[item]], self.weights[:, [item]]

@@ -132,13 +132,22 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_wrong_encoding_names_line_and_byte(tmp_path):
     path = write(tmp_path, (HEADER + "a,x,1,1\n").encode() + "é,x,1,1\n".encode("latin-1"))
     assert refusal(path) == (
-        f"{path}, line 3, byte 1: byte 0xe9 where UTF-8 text was expected: convert the file, "
-        "for example with iconv -f LATIN1 -t UTF-8"
+        f"{path}, line 3, byte 1: byte 0xe9 where UTF-8 text was expected: find out the "
+        "encoding (GB18030, LATIN1, ...), then iconv -f ENCODING -t UTF-8"
     )
 
 
 def test_utf_16_is_refused(tmp_path):
-    assert "NUL byte (UTF-16" in refusal(write(tmp_path, HEADER.encode("utf-16")))
+    path = write(tmp_path, HEADER.encode("utf-16"))
+    assert refusal(path) == (
+        f"{path}, line 1, byte 1: the byte order mark of UTF-16 where UTF-8 text was expected: "
+        "convert the file with iconv -f UTF-16 -t UTF-8"
+    )
+    path = write(tmp_path, HEADER.encode("utf-16-le"))
+    assert refusal(path) == (
+        f"{path}, line 1, byte 2: a NUL byte (UTF-16 or a binary file?) where UTF-8 text was "
+        "expected: if it is UTF-16, convert the file with iconv -f UTF-16 -t UTF-8"
+    )
 
 
 @pytest.mark.parametrize("n_bytes", [5, 100, -8])

@@ -1,7 +1,14 @@
 import pytest
 
-from recsys.data.columns import WantedColumns, find_columns
-from recsys.data.formats import content_format, refuse_table_like, suffix_format
+from recsys.data.columns import USUAL_NAMES, WantedColumns, find_columns
+from recsys.data.formats import (
+    INPUT_FORMATS,
+    content_format,
+    excel_format,
+    find_format,
+    refuse_table_like,
+    suffix_format,
+)
 from recsys.data.layouts import ReadOptions
 from recsys.data.readers import read_events
 from recsys.errors import ConfigError, DataError
@@ -22,6 +29,11 @@ def found(header, **wanted):
             "user_id:token,item_id:token,rating:float,timestamp:float",
             {"user": "user_id", "item": "item_id", "rating": "rating", "timestamp": "timestamp"},
         ),
+        (
+            "User ID,Item Id,Book-Rating,Date",
+            {"user": "User ID", "item": "Item Id", "rating": "Book-Rating", "timestamp": "Date"},
+        ),
+        ("user-id,ITEM  ID", {"user": "user-id", "item": "ITEM  ID"}),
         ("poem,character", {"user": "poem", "item": "character"}),
         (
             "user_id,item_id,rating,order",
@@ -69,8 +81,15 @@ def test_a_rating_wins_over_a_weight_unless_the_weight_is_told():
             "user_id,rating",
             {},
             DataError,
-            "a.csv: no item column: the header is 'user_id,rating'; expected a usual name such as "
-            "item_id, or --item-column NAME",
+            "a.csv: no item column: the header is 'user_id,rating'; expected one of the usual "
+            f"names ({', '.join(sorted(USUAL_NAMES['item']))}), or --item-column NAME",
+        ),
+        (
+            "user id,user_id,item",
+            {},
+            ConfigError,
+            "a.csv: the user column could be 'user id' or 'user_id': say which with --user-column; "
+            "the header is 'user id,user_id,item'",
         ),
         (
             "user_id,item_id",
@@ -151,13 +170,16 @@ def test_parquet_takes_no_names_for_its_columns(tmp_path):
         ("1::2::3", "dat"),
         ("user,item", "csv"),
         ("0 1 2 3", "adjacency"),
+        ("user_id;item_id", "ssv"),
+        ('"User ID"|"Item ID"', "psv"),
+        ("user_id,genres;or|so", "csv"),
     ],
 )
 def test_the_first_line_tells_the_format(line, expected):
     assert content_format(line, "stdin") == expected
 
 
-@pytest.mark.parametrize("line", ["alone", "user item rating"])
+@pytest.mark.parametrize("line", ["alone", "user item rating", "1;2;3"])
 def test_a_line_that_could_be_anything_is_refused_and_shown(line):
     with pytest.raises(ConfigError, match=f"first line '{line}': name it with --input-format"):
         content_format(line, "stdin")
@@ -167,6 +189,42 @@ def test_a_suffix_tells_the_format_whatever_its_case_and_gzip():
     assert suffix_format("A.CSV.GZ") == "csv"
     assert suffix_format("a.inter") == "inter"
     assert suffix_format("a.txt.gz") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("user_id;item_id;rating", "ssv"),
+        ("user_id|item_id", "psv"),
+        ("user_id,item;id", "csv"),
+        ("196;242;3", "csv"),
+        ("user_id", "csv"),
+    ],
+)
+def test_a_csv_suffix_leaves_semicolons_and_pipes_to_the_first_line(line, expected):
+    assert find_format(line, "a.csv.gz") == expected
+    assert find_format(line, "a.tsv") == "tsv"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("sep=;", "ssv"), ("SEP=|", "psv"), ("sep=,", "csv"), ("sep=\t", "tsv"), ("sep=;x", None)],
+)
+def test_a_line_for_excel_names_the_format(line, expected):
+    assert excel_format(line, "a.csv") == expected
+
+
+def test_a_line_for_excel_with_another_separator_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        excel_format("sep=#", "a.csv")
+    assert str(caught.value) == (
+        "a.csv: the first line 'sep=#' names a separator that is not read: expected a comma, "
+        "a semicolon, a pipe or a tab; write the file anew with one of them"
+    )
+
+
+def test_semicolons_and_pipes_are_formats_to_name():
+    assert {"ssv", "psv"} <= set(INPUT_FORMATS)
 
 
 def test_lines_of_equally_many_numbers_are_not_guessed_to_be_lists_of_items():

@@ -50,14 +50,29 @@ def test_a_window_holds_its_start_and_not_its_end():
     assert dropped == (Dropped("before 2", 1), Dropped("not before 4", 1))
 
 
+def test_the_reasons_show_the_date_of_plausible_seconds():
+    events = events_of(["ax", "ay", "az"], timestamps=[1, 1717200000, 1717203601])
+    config = FilterConfig(since=1717200000, until=1717203601)
+    assert filter_events(events, config)[1] == (
+        Dropped("before 1717200000 (2024-06-01)", 1),
+        Dropped("not before 1717203601 (2024-06-01 01:00:01)", 1),
+    )
+    with pytest.raises(ConfigError) as caught:
+        FilterConfig(since=1717200000, until=978307200)
+    assert str(caught.value) == (
+        "since (1717200000 (2024-06-01)) is not before until (978307200 (2001-01-01)): "
+        "no time lies between them"
+    )
+
+
 @pytest.mark.parametrize("bound", ["since", "until"])
 def test_seconds_are_no_window_over_milliseconds(bound):
     events = events_of(["ax", "ay", "bx"], timestamps=[5, 978307200000, 978307200001])
     with pytest.raises(DataError) as caught:
         filter_events(events, FilterConfig(**{bound: parse_time("2001-01-01")}))
     assert str(caught.value) == (
-        f"the times look like milliseconds (median 978307200000), but {bound} is 978307200, in "
-        "seconds: give it in the file's unit"
+        f"the times look like milliseconds (median 978307200000), but {bound} is 978307200 "
+        "(2001-01-01), in seconds: give it in the file's unit"
     )
 
 

@@ -29,6 +29,10 @@ def test_csv_keeps_ids_quotes_and_embedded_line_ends(tmp_path):
         ("a.csv.gz", gzip.compress(b"id,title\n7,Go\n")),
         ("a.jsonl", b'{"item_id": 7, "title": "Go"}\n\n'),
         ("items", b"sku,title\n7,Go\n"),
+        ("a.csv", b'"Item ID";"Movie Title"\n7;"Go"\n'),
+        ("a.csv", b"sep=;\r\nid;title\r\n7;Go\r\n"),
+        ("a.csv", b"id|title\n7|Go\n"),
+        ("a.ssv", b"id;title\n7;Go\n"),
     ],
 )
 def test_every_format_gives_the_same_item(tmp_path, name, raw):
@@ -81,6 +85,19 @@ def test_told_columns_are_used(tmp_path):
     assert frame.to_dict("records") == [{"item_id": "w", "title": "Go", "isbn": "1"}]
 
 
+def test_told_columns_are_found_between_semicolons(tmp_path):
+    path = write(tmp_path, 'Werk;Titel\nw;"Go;\nGo"\n')
+    frame = read_items(path, item="werk", title="titel")
+    assert frame.to_dict("records") == [{"item_id": "w", "title": "Go;\nGo"}]
+    path = write(tmp_path, "Werk;x\nw;1\n")
+    assert read_items(path, same_as="werk")["item_id"].tolist() == ["w"]
+
+
+def test_a_line_for_excel_keeps_the_line_numbers_of_items(tmp_path):
+    with pytest.raises(DataError, match="line 3: the item id is empty"):
+        read_items(write(tmp_path, "sep=;\nid;title\n;Go\n"))
+
+
 def test_an_exact_title_column_wins_over_other_names(tmp_path):
     frame = read_items(write(tmp_path, "item_id,name,title\n1,n,t\n"))
     assert frame["title"].tolist() == ["t"]
@@ -96,7 +113,7 @@ def write_books(tmp_path):
     return write(tmp_path, f"{BOOKS}\n1,27,28,w,3,044,978,Le Guin,1969,Left,Left Hand,eng\n")
 
 
-@pytest.mark.parametrize("same_as", ["book_id", "BOOK_ID", "book_id:token"])
+@pytest.mark.parametrize("same_as", ["book_id", "BOOK_ID", "book_id:token", "Book ID"])
 def test_the_column_called_as_in_the_interactions_holds_the_id(tmp_path, same_as):
     row = read_items(write_books(tmp_path), same_as=same_as).iloc[0]
     assert (row["item_id"], row["title"]) == ("27", "Left Hand")
@@ -146,6 +163,11 @@ def test_identical_rows_are_one_item(tmp_path):
         ("item_id,title\n1,a,b\n", DataError, "line 2: 3 fields where 2 were expected: '1,a,b'"),
         ("item_id,title\n,a\n", DataError, "line 2: the item id is empty"),
         ('item_id,title\n1,"a\n2,b\n', DataError, "line 2: quotes do not match in the row that"),
+        (
+            "name,title\na,b\n",
+            DataError,
+            "expected one of the usual names (id, anime_id, article_id,",
+        ),
         ("name,title\na,b\n", DataError, "or --items-id-column NAME"),
         (
             "item_id,sku\na,b\n",
@@ -159,7 +181,18 @@ def test_identical_rows_are_one_item(tmp_path):
         ),
         ("id,year,year\na,b,c\n", ConfigError, "two columns would be called 'year': rename one"),
         (b"item_id,title\n1,\xe9\n", DataError, "line 2: byte 0xe9 where UTF-8 text was expected"),
-        (b"item_id,title\n1,\0\n", DataError, "holds NUL bytes; expected UTF-8 text"),
+        (
+            b"item_id,title\n1,\xe9\n",
+            DataError,
+            "find out the encoding (GB18030, LATIN1, ...), then iconv -f ENCODING -t UTF-8",
+        ),
+        (b"item_id,title\n1,\0\n", DataError, "holds NUL bytes or the byte order mark of UTF-16"),
+        (
+            "item_id,title\n1,Go\n".encode("utf-16"),
+            DataError,
+            "if it is UTF-16, convert the file with iconv -f UTF-16 -t UTF-8",
+        ),
+        ("sep=#\nid#title\n", ConfigError, "names a separator that is not read"),
         (gzip.compress(b"item_id,title\n1,a\n")[:-9], DataError, "gzip stream is cut short"),
     ],
 )

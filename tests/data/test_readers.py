@@ -46,6 +46,8 @@ def refusal(source, options=None, error=DataError):
     ("name", "text"),
     [
         ("a.csv", "user_id,item_id,rating\n007,x,5\n8,y,4.5\n"),
+        ("a.ssv", "user_id;item_id;rating\n007;x;5\n8;y;4.5\n"),
+        ("a.psv", '"user_id"|"item_id"|"rating"\n007|"x"|5\n8|y|4.5\n'),
         ("a.tsv", "user_id\titem_id\trating\n007\tx\t5\n8\ty\t4.5\n"),
         ("a.dat", "user_id::item_id::rating\n007::x::5\n8::y::4.5\n"),
         ("a.inter", "user_id:token\titem_id:token\trating:float\n007\tx\t5\n8\ty\t4.5\n"),

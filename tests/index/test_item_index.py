@@ -194,3 +194,146 @@ def test_unit_vectors_have_length_one_and_zeros_stay():
     found = unit_vectors(vectors)
     np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [-1, 0]], rtol=1e-6)
     assert found.dtype == np.float32
+
+
+# --- a sparse term of the scores
+
+
+def random_added(rng, n_queries, n, share, tied=True) -> csr_array:
+    """Positive, negative and (explicit) zero entries."""
+    rows, columns = np.nonzero(rng.random((n_queries, n)) < share)
+    values = rng.integers(-2, 3, len(rows)) if tied else rng.normal(size=len(rows))
+    added = csr_array((values.astype(np.float32), (rows, columns)), shape=(n_queries, n))
+    added.sort_indices()
+    return added
+
+
+def slow_fused(vectors, queries, k, added, excluded=None, allowed=None):
+    """Every score one by one, in float64, sorted by score and then position."""
+    bonus = added.toarray().astype(float)
+    taken = np.zeros(bonus.shape, dtype=bool) if excluded is None else excluded.toarray() != 0
+    rows = []
+    for row, query in enumerate(queries.astype(float)):
+        scored = [
+            (-(query @ vectors[position] + bonus[row, position]), position)
+            for position in range(len(vectors))
+            if not taken[row, position] and (allowed is None or allowed[position])
+        ]
+        rows.append(([position for _, position in sorted(scored)] + [-1] * k)[:k])
+    return np.array(rows, dtype=np.int64)
+
+
+@pytest.mark.parametrize("wide_from", [0.0, 0.1, 2.0], ids=["blocks", "either", "index"])
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 60),
+    n_queries=st.integers(1, 4),
+    k=st.integers(1, 70),
+    share=st.sampled_from([0.0, 0.05, 0.4, 1.0]),
+    tied=st.booleans(),
+    with_excluded=st.booleans(),
+    with_allowed=st.booleans(),
+)
+def test_a_sparse_term_ranks_as_brute_force_does(
+    wide_from, seed, n, n_queries, k, share, tied, with_excluded, with_allowed
+):
+    rng = np.random.default_rng(seed)
+    draw = (lambda shape: rng.integers(-1, 2, shape)) if tied else (lambda s: rng.normal(size=s))
+    vectors, queries = (draw((each, 3)).astype(np.float32) for each in (n, n_queries))
+    added = random_added(rng, n_queries, n, share, tied)
+    excluded = random_exclusions(rng, n_queries, n) if with_excluded else None
+    allowed = rng.random(n) < rng.random() if with_allowed else None
+    expected = slow_fused(vectors, queries, k, added, excluded, allowed)
+    index = ItemIndex.of(vectors)
+    rules = {"excluded": excluded, "allowed": allowed}
+    exact = exact_search(vectors, queries, k, added=added, **rules)
+    np.testing.assert_array_equal(exact.positions, expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WIDE_SUPPORT", wide_from)
+        many = index.search(queries, k, added=added, **rules)
+        ones = [
+            index.search(
+                queries[[row]],
+                k,
+                added=added[[row]],
+                excluded=None if excluded is None else excluded[[row]],
+                allowed=allowed,
+            )
+            for row in range(n_queries)
+        ]
+    np.testing.assert_array_equal(many.positions, expected)
+    np.testing.assert_array_equal(np.concatenate([each.positions for each in ones]), expected)
+    for found in (many.scores, np.concatenate([each.scores for each in ones])):
+        np.testing.assert_allclose(found, exact.scores, rtol=1e-5, atol=1e-5)
+        assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize(("n_support", "through_faiss"), [(20, True), (21, False)])
+def test_a_support_above_a_tenth_is_searched_by_brute_force(monkeypatch, n_support, through_faiss):
+    called = []
+    original = ItemIndex._search_support_and_rest
+    monkeypatch.setattr(
+        ItemIndex,
+        "_search_support_and_rest",
+        lambda *each: called.append(1) or original(*each),
+    )
+    rng = np.random.default_rng(0)
+    vectors = rng.integers(-2, 3, (200, 4)).astype(np.float32)
+    query = rng.integers(-2, 3, (1, 4)).astype(np.float32)
+    columns = rng.permutation(200)[:n_support]
+    values = rng.integers(-3, 4, n_support).astype(np.float32)
+    added = csr_array((values, (np.zeros(n_support, int), columns)), shape=(1, 200))
+    found = ItemIndex.of(vectors).search(query, 200, added=added)
+    assert found.positions.tolist() == slow_fused(vectors, query, 200, added).tolist()
+    assert bool(called) == through_faiss
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
+def test_ties_between_the_support_and_the_rest_go_to_the_lower_positions(k):
+    # All score 1: positions 1 and 31 by their own, 7 and 25 only with the sparse term.
+    vectors = np.zeros((40, 1), dtype=np.float32)
+    vectors[[1, 7, 25, 31], 0] = [1, 0.5, 2, 1]
+    added = csr_array(([0.5, -1.0], ([0, 0], [7, 25])), shape=(1, 40), dtype=np.float32)
+    found = ItemIndex.of(vectors).search(np.ones((1, 1), dtype=np.float32), k, added=added)
+    assert found.positions[0].tolist() == [1, 7, 25, 31, 0, 2][:k]
+    assert found.scores[0].tolist() == [1, 1, 1, 1, 0, 0][:k]
+
+
+def test_a_negative_term_takes_the_best_item_down():
+    vectors = np.arange(30, dtype=np.float32)[:, None]
+    added = csr_array(([-100.0], ([0], [29])), shape=(1, 30), dtype=np.float32)
+    found = ItemIndex.of(vectors).search(np.ones((1, 1), dtype=np.float32), 30, added=added)
+    assert found.positions[0].tolist() == [*range(28, -1, -1), 29]
+    assert found.scores[0, -1] == -71
+
+
+def test_a_sparse_term_brings_no_excluded_item_back():
+    added = csr_array(([9.0, 9.0], ([0, 0], [3, 5])), shape=(1, 40), dtype=np.float32)
+    seen = csr_array(([1.0], ([0], [3])), shape=(1, 40), dtype=np.float32)
+    allowed = np.ones(40, dtype=bool)
+    allowed[5] = False
+    index = ItemIndex.of(np.ones((40, 2), dtype=np.float32))
+    query = np.ones((1, 2), dtype=np.float32)
+    found = index.search(query, 40, added=added, excluded=seen, allowed=allowed)
+    assert found.positions[0].tolist() == [*(set(range(40)) - {3, 5}), -1, -1]
+    assert allowed.sum() == 39
+
+
+def test_blocks_of_any_size_take_their_own_rows_of_the_sparse_term(monkeypatch):
+    rng = np.random.default_rng(1)
+    vectors = rng.integers(-3, 4, (50, 6)).astype(np.float32)
+    queries = rng.integers(-3, 4, (23, 6)).astype(np.float32)
+    added = random_added(rng, 23, 50, 0.2)
+    expected = slow_fused(vectors, queries, 9, added)
+    for n_scores in (1, 100, 500):
+        monkeypatch.setattr(module, "BLOCK_SCORES", n_scores)
+        found = ItemIndex.of(vectors).search(queries, 9, added=added)
+        np.testing.assert_array_equal(found.positions, expected)
+
+
+def test_no_query_with_a_sparse_term_gets_no_answer():
+    index = ItemIndex.of(np.eye(3, dtype=np.float32))
+    nobody = csr_array((0, 3), dtype=np.float32)
+    found = index.search(np.empty((0, 3), np.float32), 2, added=nobody, excluded=nobody)
+    assert found.positions.shape == found.scores.shape == (0, 2)

@@ -30,7 +30,7 @@ REFUSED = {
     "infinite rating": (GOOD + "c,x,inf,5\n", ", line 6: rating 'inf' is not a finite number"),
     "wrong encoding": (
         GOOD.encode() + "é,x,1,1\n".encode("latin-1"),
-        ", line 6, byte 1: byte 0xe9 where UTF-8 text was expected: convert the file",
+        ", line 6, byte 1: byte 0xe9 where UTF-8 text was expected",
     ),
     "truncated gzip": (
         gzip.compress(GOOD.encode() * 100)[:-10],

@@ -144,6 +144,12 @@ def test_similar_has_the_fixed_shape(cli, made):
         ),
         (("similar",), 2, "give one of --item and --user"),
         (("similar", "--item", "001", "--user", "u001"), 2, "give one of --item and --user"),
+        (
+            ("similar", "--item", "001", "--item", "002"),
+            2,
+            "--item was given 2 times ('001', '002'); similar answers for one",
+        ),
+        (("similar", "--user", "u001", "--user", "u001"), 2, "--user was given 2 times"),
         (("similar", "--item", "001", "-k", "0"), 2, "recommend.k is 0, expected at least 1"),
         (("recommand",), 2, "No such command 'recommand'"),
         (("recommend", "--users", "x"), 2, "No such option"),
@@ -215,7 +221,7 @@ def test_an_interrupted_training_exits_with_130_and_harms_nothing(
         os.kill(training.pid, signal.SIGINT)
         _, err = training.communicate(timeout=60)
     assert training.returncode == 130
-    assert err.splitlines()[-1] == "recsys: interrupted"
+    assert err.splitlines()[-1] == ("recsys: interrupted; go on with `recsys train --resume`")
     assert "Traceback" not in err
     assert cli("recommend", "--user", "u001", workspace=changeable).code == 0
     assert cli("train", *tiny_flags, workspace=changeable).code == 0

@@ -13,7 +13,7 @@ FILES = [
     *("interactions/values.npy", "interactions/users.parquet", "interactions/items.parquet"),
     *("interactions/item_table.parquet", "interactions/manifest.json"),
     *("model/weights.safetensors", "model/items.parquet", "model/split_ids.parquet"),
-    *("model/split_matrices.npz", "model/manifest.json"),
+    *("model/split_matrices.npz", "model/item_item.npz", "model/manifest.json"),
     *("index/items.faiss", "index/item_directions.faiss", "index/user_directions.faiss"),
     *("index/users.parquet", "index/manifest.json"),
 ]
@@ -109,7 +109,7 @@ def test_new_items_and_users_work_with_the_old_model(cli, changeable, sample_fil
     assert cli("ingest", tmp_path / "more.csv", workspace=changeable).code == 0
     result = cli("recommend", "--user", "newcomer", "--user", "lost", workspace=changeable)
     assert result.code == 0
-    assert result.err.startswith("1 items of the data are not in the model")
+    assert result.err.startswith("not in the model: 1 item of the data (new, or ")
     assert "user lost has no history that the model knows" in result.err
     assert "user newcomer" not in result.err
     listed = [[one["item"] for one in each["items"]] for each in result.records]

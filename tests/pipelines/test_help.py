@@ -34,6 +34,27 @@ def test_the_help_lists_the_commands_in_the_order_of_their_use(cli):
     assert {"ingest", "train", "index", "recommend", "score", "evaluate"} <= set(COMMANDS)
 
 
+def test_no_line_of_the_help_is_cut_short_at_80_columns(monkeypatch, cli):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = cli("--help").out.partition("Commands:")[2]
+    assert "..." not in out
+    for name in COMMANDS:
+        (line,) = [each for each in out.splitlines() if each.startswith(f"  {name} ")]
+        assert line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train", "columns user_id, item_id and part, which is train, validation_fold_in,"),
+        ("train", "validation_held_out, test_fold_in or test_held_out"),
+        ("recommend", "the whole history of each user in it, instead of what the workspace knows"),
+    ],
+)
+def test_the_help_says_what_a_file_holds(cli, command, said):
+    assert said in " ".join(cli(command, "--help").out.split())
+
+
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_every_help_ends_in_an_example_that_parses(cli, name):
     result = cli(*([name] if name else []), "--help")

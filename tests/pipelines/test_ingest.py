@@ -48,10 +48,10 @@ def test_the_report_tells_what_was_read_and_that_every_row_is_kept(ingest, tmp_p
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (("--min-rating", "4"), "2 interactions, 2 users, 1 items"),
+        (("--min-rating", "4"), "2 interactions, 2 users, 1 item"),
         (("--min-rating", "3"), "3 interactions, 2 users, 2 items"),
         (("--since", "200", "--until", "600"), "3 interactions, 2 users, 3 items"),
-        (("--min-item-interactions", "3"), "3 interactions, 3 users, 1 items"),
+        (("--min-item-interactions", "3"), "3 interactions, 3 users, 1 item"),
         (("--min-user-interactions", "2"), "4 interactions, 2 users, 3 items"),
     ],
 )
@@ -76,7 +76,7 @@ def test_a_k_core_repeats_until_nothing_changes(cli, ingest, tmp_path):
 def test_titles_are_joined_by_id_and_the_missing_counted(cli, ingest, tmp_path):
     (tmp_path / "titles.csv").write_text("item_id,title\nx,The X\nq,Unused\n")
     result = ingest(CLICKS, "--items", tmp_path / "titles.csv")
-    assert f"2 of these items have no title in {tmp_path / 'titles.csv'}" in result.err
+    assert f"of these, 2 items have no title in {tmp_path / 'titles.csv'}" in result.err
 
 
 def test_missing_items_files_are_refused(ingest, tmp_path):
@@ -96,7 +96,7 @@ def test_other_formats_and_columns_are_read(cli, ingest, tmp_path):
     text = "\n".join(json.dumps({"who": "a", "what": str(n)}) for n in range(3))
     words = ("--user-column", "who", "--item-column", "what")
     assert ingest(text, *words, name="a.jsonl").code == 0
-    assert content(cli, tmp_path) == "3 interactions, 1 users, 3 items"
+    assert content(cli, tmp_path) == "3 interactions, 1 user, 3 items"
     assert ingest("1 10 11\n2 10\n", "--input-format", "adjacency", name="a.txt").code == 0
     assert content(cli, tmp_path) == "3 interactions, 2 users, 2 items"
     assert ingest("a::1::5::9\nb::2::4::9\n", name="ratings.dat").code == 0
@@ -142,3 +142,31 @@ def test_a_refused_file_leaves_the_old_data(cli, ingest, tmp_path):
     assert ingest("", name="empty.csv").code == 3
     assert content(cli, tmp_path) == "5 interactions, 3 users, 3 items"
     assert cli("verify", workspace=tmp_path / "workspace").code == 0
+
+
+def test_what_is_replaced_is_told(ingest):
+    assert "replaces" not in ingest(CLICKS).err
+    result = ingest("user,item\na,x\n")
+    assert "  replaces 5 interactions of 3 users" in result.err.splitlines()
+    assert "titles" not in result.err
+    result = ingest(CLICKS)
+    assert "  replaces 1 interaction of 1 user" in result.err.splitlines()
+
+
+def test_titles_that_are_dropped_are_told(ingest, tmp_path):
+    (tmp_path / "titles.csv").write_text("item_id,title\nx,The X\ny,The Y\n")
+    titles = ("--items", tmp_path / "titles.csv")
+    dropped = "the titles of the old interactions are dropped: give --items again to keep titles"
+    result = ingest(CLICKS, *titles)
+    assert f"  of these, 1 item has no title in {tmp_path / 'titles.csv'}" in result.err
+    assert dropped not in ingest(CLICKS, *titles).err
+    assert dropped in ingest(CLICKS).err
+    assert dropped not in ingest(CLICKS).err
+
+
+def test_a_damaged_artefact_is_replaced_and_told(ingest, tmp_path, damage):
+    ingest(CLICKS)
+    damage(tmp_path / "workspace" / "interactions" / "manifest.json")
+    result = ingest(CLICKS)
+    assert result.code == 0
+    assert "replaces what could not be read: " in result.err

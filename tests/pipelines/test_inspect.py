@@ -1,5 +1,7 @@
 """recsys info and verify: what is there, what is stale, what is whole."""
 
+import datetime
+import json
 import shutil
 
 
@@ -83,3 +85,39 @@ def test_newer_data_are_told_by_verify_and_not_refused(cli, changeable, sample_f
     result = cli("verify", workspace=changeable)
     assert result.code == 0
     assert "was made from other interactions" in result.err
+
+
+def test_artefacts_are_named_by_their_folder_and_dated(cli, made):
+    found = states(cli, made).values()
+    assert [each["artefact"] for each in found] == ["interactions", "model", "index"]
+    for each in found:
+        moment = datetime.datetime.fromisoformat(each["created"])
+        assert moment.utcoffset() == datetime.timedelta(0)
+
+
+def test_a_file_that_is_missing_or_of_another_size_shows_as_damaged(cli, changeable):
+    weights = changeable / "model" / "weights.safetensors"
+    size = weights.stat().st_size
+    weights.write_bytes(weights.read_bytes()[:-7])
+    found = states(cli, changeable)["train"]
+    assert found["state"] == "damaged"
+    assert found["why"] == (
+        f"weights.safetensors has {size - 7:,} bytes, expected {size:,}; run `recsys train`"
+    )
+    weights.unlink()
+    found = states(cli, changeable)
+    assert found["train"]["why"] == "weights.safetensors is missing; run `recsys train`"
+    assert [each["state"] for each in found.values()] == ["fresh", "damaged", "fresh"]
+
+
+def test_a_training_that_was_interrupted_shows_in_the_row_of_train(cli, changeable):
+    folder = changeable / "runs" / "20200101T000000.000000Z"
+    folder.mkdir()
+    record = {"status": "running", "settings": {"training.epochs": 9}}
+    (folder / "run.json").write_text(json.dumps(record))
+    found = states(cli, changeable)["train"]
+    assert (found["state"], found["why"]) == (
+        "fresh",
+        "runs/20200101T000000.000000Z ended epoch 0 of 9 and was interrupted, or runs still: "
+        "`recsys train --resume` goes on with it",
+    )

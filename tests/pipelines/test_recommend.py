@@ -41,6 +41,14 @@ def test_one_unknown_user_prints_nothing_and_names_the_nearest(cli, made):
     )
 
 
+def test_skip_unknown_passes_over_an_unknown_user_too(cli, made):
+    words = ("recommend", "--user", "u001", "--user", "U002", "--skip-unknown")
+    result = cli(*words, workspace=made)
+    assert result.code == 0
+    assert [each["user"] for each in result.records] == ["u001"]
+    assert "unknown user 'U002' (of 600 known); the nearest known: 'u002'" in result.err
+
+
 def test_of_users_from_a_file_the_known_are_answered_and_the_unknown_named(cli, made, tmp_path):
     path = tmp_path / "users.txt"
     path.write_bytes(b"\xef\xbb\xbfu001\r\n\r\nnobody\r\nu002\r\nU003\r\n")
@@ -147,8 +155,13 @@ def test_every_user_of_a_history_file_is_folded_in(cli, made, tmp_path, name):
     assert lists["new"] == items_of(asked)
     (asked,) = cli("recommend", "--items", "003", "-k", "3", workspace=made).records
     assert lists["u001"] == items_of(asked)
-    assert f"{path}: 2 of 5 items are not in the model" in result.err
+    assert f"{path}: not in the model: 2 of 5 items" in result.err
     assert "user lost has no history that the model knows: ranked by popularity" in result.err
+    assert {each["user"]: each.get("reason") for each in result.records} == {
+        "new": None,
+        "u001": None,
+        "lost": "popularity",
+    }
 
 
 def test_a_zipped_history_and_one_on_stdin_are_read_too(cli, made, tmp_path):
@@ -187,18 +200,47 @@ def test_with_allow_and_deny_n_asked_is_n_given(cli, made, tmp_path, history_of)
 
 def test_rules_about_unknown_items_are_counted(cli, made, tmp_path):
     path = tmp_path / "deny.txt"
+    words = ("recommend", "--user", "u001", "--deny", path)
     path.write_text("001\nno such item\n")
-    result = cli("recommend", "--user", "u001", "--deny", path, workspace=made)
+    result = cli(*words, workspace=made)
     assert result.code == 0
-    assert f"--deny {path}: 1 of 2 ids are not in the model" in result.err
+    assert f"--deny {path}: not in the model: 1 of 2 ids ('no such item')\n" in result.err
+    path.write_text("a\nb\nc\nd\n")
+    result = cli(*words, workspace=made)
+    assert f"--deny {path}: not in the model: 4 of 4 ids ('a', 'b', 'c', ...)\n" in result.err
 
 
-def test_an_allow_list_of_nothing_gives_nothing_and_says_so(cli, made, tmp_path):
-    (tmp_path / "allow.txt").write_text("\n")
+def test_an_allow_list_of_unknown_items_gives_nothing_and_says_so(cli, made, tmp_path):
+    (tmp_path / "allow.txt").write_text("no such item\n")
     words = ("recommend", "--user", "u001", "-k", "2", "--allow", tmp_path / "allow.txt")
     result = cli(*words, workspace=made)
     assert result.records == [{"user": "u001", "items": [], "requested": 2}]
     assert "user u001: only 0 of 2 exist under these rules" in result.err
+
+
+def test_an_empty_allow_file_is_refused(cli, made, tmp_path):
+    full, empty = tmp_path / "allow.txt", tmp_path / "empty.txt"
+    full.write_text("001\n")
+    empty.write_text("\n")
+    words = ("recommend", "--user", "u001", "--allow", full, "--allow", empty)
+    result = cli(*words, workspace=made)
+    assert result.code == 3
+    assert f"--allow {empty} holds no id, expected one a line" in result.complaint
+
+
+def test_files_of_a_repeated_allow_or_deny_add_up(cli, made, tmp_path, history_of):
+    unseen = [each for each in (f"{n:03}" for n in range(1, 61)) if each not in history_of["u001"]]
+    unseen = [each for each in unseen if not each.endswith("7")]
+    for name, ids in (("a", unseen[:2]), ("b", unseen[2:4])):
+        (tmp_path / name).write_text("\n".join(ids))
+    both = [word for name in "ab" for word in ("--allow", tmp_path / name)]
+    words = ("recommend", "--user", "u001", "-k", "240")
+    (record,) = cli(*words, *both, workspace=made).records
+    assert set(items_of(record)) == set(unseen[:4])
+    both = [word for name in "ab" for word in ("--deny", tmp_path / name)]
+    (record,) = cli(*words, *both, workspace=made).records
+    assert not set(items_of(record)) & set(unseen[:4])
+    assert len(record["items"]) == 240 - len(history_of["u001"]) - 4
 
 
 # ---- the table

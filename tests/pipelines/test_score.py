@@ -100,3 +100,15 @@ def test_a_block_that_is_no_parquet_is_refused(score, tmp_path):
     result = score("-k", "5")
     assert result.code == 1
     assert "part-00000.parquet is not a finished block; delete it" in result.complaint
+
+
+def test_files_of_a_repeated_allow_add_up(score, tmp_path):
+    for name, ids in (("a", ("001", "002")), ("b", ("003", "no such item"))):
+        (tmp_path / name).write_text("\n".join(ids))
+    words = ("--allow", tmp_path / "a", "--allow", tmp_path / "b", "--include-seen")
+    result = score("-k", "3", *words)
+    assert result.code == 0, result.err
+    assert {row["item"] for row in rows_of(tmp_path / "scores")} == {"001", "002", "003"}
+    assert "--allow" in result.err
+    assert "not in the model: 1 of 2 ids ('no such item')" in result.err
+    assert "1,800 rows for 600 users in 1 file, " in result.err

@@ -188,14 +188,17 @@ def interrupted(cli, changeable, tiny_flags, monkeypatch):
     record = Run.log
     with monkeypatch.context() as patch:
         patch.setattr(Run, "log", stop)
-        assert cli("train", *tiny_flags, workspace=changeable).code == 130
+        stopped = cli("train", *tiny_flags, workspace=changeable)
+    assert stopped.code == 130
+    assert stopped.complaint == "recsys: interrupted; go on with `recsys train --resume`"
     return changeable
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_weights(cli, interrupted, tiny_flags):
     result = cli("train", "--resume", workspace=interrupted)
     assert result.code == 0, result.err
-    assert "resuming " in result.err
+    (folder,) = [each for each in (interrupted / "runs").iterdir() if str(each) in result.err]
+    assert f"resuming {folder} after epoch 2 of 3\n" in result.err
     weights = interrupted / "model" / "weights.safetensors"
     resumed = weights.read_bytes()
     log = max((interrupted / "runs").iterdir()) / "metrics.jsonl"
@@ -234,7 +237,13 @@ def test_a_damaged_checkpoint_is_refused(cli, interrupted):
 
 
 def test_a_new_training_gives_the_interrupted_one_up(cli, interrupted, tiny_flags):
-    assert cli("train", *tiny_flags, workspace=interrupted).code == 0
+    begun = max((interrupted / "runs").iterdir())
+    result = cli("train", *tiny_flags, workspace=interrupted)
+    assert result.code == 0
+    assert (
+        f"{begun} (epoch 2 of 3) was interrupted: it is given up once this training has ended an "
+        "epoch; `recsys train --resume` would go on with it\n"
+    ) in result.err
     assert not list((interrupted / "runs").glob("*/checkpoint.safetensors"))
     assert "nothing to resume" in cli("train", "--resume", workspace=interrupted).err
 
@@ -274,3 +283,40 @@ def test_a_failed_training_is_not_resumed(cli, changeable, tiny_flags):
     failed = cli("train", *tiny_flags, "-S", "learning_rate=1e30", workspace=changeable)
     assert failed.code == 1
     assert "nothing to resume" in cli("train", "--resume", workspace=changeable).err
+
+
+def test_resume_makes_no_workspace(cli, tmp_path):
+    result = cli("train", "--resume", workspace=tmp_path / "nowhere")
+    assert result.code == 0
+    assert result.err == "nothing to resume: no training of this workspace was interrupted\n"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_interrupted_before_anything_is_kept_there_is_nothing_to_go_on_with(
+    cli, changeable, tiny_flags, monkeypatch
+):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recsys.pipelines.train._split", stop)
+    result = cli("train", *tiny_flags, workspace=changeable)
+    assert (result.code, result.complaint) == (130, "recsys: interrupted")
+
+
+def test_few_validation_users_are_warned_of(cli, changeable, tiny_flags):
+    warning = "warning: with fewer than 50 validation users the choice of the epoch is noisy"
+    result = cli("train", *tiny_flags, "--validation-size", "49", workspace=changeable)
+    assert result.err.count(warning) == 1
+    result = cli("train", *tiny_flags, "--validation-size", "50", workspace=changeable)
+    assert warning not in result.err
+    assert warning not in cli("train", *tiny_flags, "--split", "none", workspace=changeable).err
+
+
+def test_a_model_that_is_not_above_its_floor_is_warned_of(cli, changeable, tiny_flags):
+    idle = ("-S", "training.learning_rate=1e-9", "-S", "model.kind=vae")
+    result = cli("train", *tiny_flags, *idle, workspace=changeable)
+    assert result.code == 0, result.err
+    (warning,) = [line for line in result.err.splitlines() if "is not above" in line]
+    assert warning.startswith("warning: ndcg@100 of the chosen epoch, 0.")
+    assert "that of popularity, 0." in warning
+    assert "train longer (--epochs), or give more data" in warning

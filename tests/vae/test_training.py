@@ -329,7 +329,7 @@ def test_an_autoencoder_has_no_kl(data):
 
 def test_a_collapsed_latent_space_stops_the_run_with_advice(data, tmp_path):
     seen, checkpoint = [], tmp_path / "checkpoint"
-    config = replace(SMALL, kl_weight=1e4)
+    config = replace(SMALL, prior="standard", kl_weight=1e4)
     training = replace(SHORT, epochs=9)
     with pytest.raises(TrainingError) as caught:
         train(data, config, training, on_epoch=seen.append, checkpoint=checkpoint)

@@ -1,0 +1,185 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys.baselines import EASE
+from recsys.neighbours.config import NeighboursConfig
+from recsys.neighbours.cooccurrence import nearest_items, weighted_gram
+from recsys.neighbours.item_item import ItemItem, fit_item_item
+
+EVERYBODY = 1_000
+"""More neighbours than there are items."""
+
+
+def random_clicks(seed: int, n_users: int, n_items: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    dense = rng.random((n_users, n_items)) < rng.uniform(0.05, 0.6, n_items)
+    return dense.astype(np.float32)
+
+
+def regularised(dense: np.ndarray, config: NeighboursConfig) -> np.ndarray:
+    """G + lambda + p / (1 - p) diag(G), in float64."""
+    lengths = np.maximum(dense.sum(axis=1), 1)
+    weights = np.where(dense.any(axis=1), lengths**-config.user_exponent, 0)
+    weights *= len(weights) / weights.sum()
+    gram = dense.T.astype(float) @ (weights[:, None] * dense)
+    odds = config.dropout / (1 - config.dropout)
+    return gram + np.diag(config.ridge + odds * np.diag(gram))
+
+
+def edlae(dense: np.ndarray, config: NeighboursConfig) -> np.ndarray:
+    """Full rank, in closed form (Steck 2020, eq. 9)."""
+    inverse = np.linalg.inv(regularised(dense, config))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def slow_fit(dense, neighbourhoods, config: NeighboursConfig) -> np.ndarray:
+    """Column by column: each item regressed on its neighbours, by the normal equations."""
+    system = regularised(dense, config)
+    weights = np.zeros_like(system)
+    for item, near in enumerate(neighbourhoods):
+        others = near[near != item]
+        if len(others):
+            inner = system[np.ix_(others, others)]
+            weights[others, item] = np.linalg.solve(inner, system[others, item])
+    return weights
+
+
+@pytest.mark.parametrize("user_exponent", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 0.7])
+def test_with_every_item_as_neighbour_it_is_edlae(interactions_of, user_exponent, dropout):
+    dense = np.vstack([random_clicks(0, 60, 25), np.ones((1, 25))])  # all pairs co-occur
+    config = NeighboursConfig(EVERYBODY, 5.0, dropout, user_exponent)
+    found = fit_item_item(interactions_of(dense), config, n_threads=1)
+    np.testing.assert_allclose(found.weights.toarray(), edlae(dense, config), atol=1e-5)
+
+
+@pytest.mark.parametrize("ridge", [1.0, 20.0, 500.0])
+def test_without_dropout_and_weights_it_is_ease(interactions_of, ridge):
+    train = interactions_of(np.vstack([random_clicks(1, 80, 30), np.ones((1, 30))]))
+    config = NeighboursConfig(EVERYBODY, ridge, dropout=0, user_exponent=0)
+    found = fit_item_item(train, config, n_threads=1)
+    np.testing.assert_allclose(found.weights.toarray(), EASE.fit(train, ridge).weights, atol=1e-5)
+
+
+def test_two_items_have_the_weights_of_a_sum_by_hand(interactions_of):
+    # G = [[2, 1], [1, 2]], ridge 1, p = 1/2: the diagonal is 2 + 1 + 2 = 5, and 1 / 5 is left.
+    train = interactions_of([[1, 1], [1, 0], [0, 1]])
+    found = fit_item_item(train, NeighboursConfig(5, 1.0, 0.5, 0.0), n_threads=1)
+    np.testing.assert_allclose(found.weights.toarray(), [[0, 0.2], [0.2, 0]], rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n_users=st.integers(1, 20),
+    n_items=st.integers(1, 15),
+    n_neighbours=st.integers(1, 8),
+    user_exponent=st.sampled_from([0.0, 0.6]),
+)
+def test_each_column_is_the_one_that_a_slow_solver_finds(
+    interactions_of, seed, n_users, n_items, n_neighbours, user_exponent
+):
+    dense = random_clicks(seed, n_users, n_items)
+    dense[0, 0] = 1
+    train = interactions_of(dense)
+    config = NeighboursConfig(n_neighbours, 2.0, 0.4, user_exponent)
+    near = nearest_items(weighted_gram(train.matrix, user_exponent), n_neighbours)
+    found = fit_item_item(train, config, n_threads=1).weights
+    np.testing.assert_allclose(found.toarray(), slow_fit(dense, near, config), atol=1e-5)
+    assert not found.diagonal().any()
+    assert np.diff(found.tocsc().indptr).max() <= n_neighbours
+    assert found.dtype == np.float32
+
+
+def test_an_item_without_co_occurrence_has_no_weights(interactions_of):
+    dense = np.zeros((6, 5), dtype=np.float32)
+    dense[:5, :3] = random_clicks(3, 5, 3)
+    dense[:2, :2] = 1
+    dense[5, 3] = 1  # alone, and item 4 was met by nobody
+    config = NeighboursConfig(EVERYBODY, 2.0)
+    weights = fit_item_item(interactions_of(dense), config, n_threads=1).weights.toarray()
+    assert np.isfinite(weights).all()
+    assert not weights[3:].any()
+    assert not weights[:, 3:].any()
+    assert weights[0, 1] > 0
+
+
+def test_one_user_is_enough(interactions_of):
+    train = interactions_of([[1, 1, 0, 1]])
+    weights = fit_item_item(train, NeighboursConfig(2, 1.0), n_threads=1).weights.toarray()
+    assert weights[0, 1] == pytest.approx(weights[1, 0])
+    assert not weights[2].any()
+    assert not weights[:, 2].any()
+
+
+def test_one_item_has_nothing_to_be_explained_by(interactions_of):
+    found = fit_item_item(interactions_of([[1], [1]]), NeighboursConfig(), n_threads=1)
+    assert found.weights.toarray().tolist() == [[0]]
+
+
+def test_the_values_of_the_interactions_do_not_matter(interactions_of):
+    dense = random_clicks(4, 30, 12)
+    ratings = dense * np.random.default_rng(0).integers(1, 6, dense.shape)
+    binary, rated = (
+        fit_item_item(interactions_of(each), NeighboursConfig(4, 3.0), n_threads=1).weights
+        for each in (dense, ratings)
+    )
+    np.testing.assert_array_equal(binary.toarray(), rated.toarray())
+
+
+def test_threads_and_memory_do_not_change_the_result(interactions_of):
+    train = interactions_of(random_clicks(5, 200, 150))
+    config = NeighboursConfig(40, 5.0)
+    expected = fit_item_item(train, config, n_threads=1).weights.toarray()
+    for n_threads, memory_mb in ((2, 512), (1, 1), (2, 1), (3, 2)):
+        found = fit_item_item(train, replace(config, memory_mb=memory_mb), n_threads=n_threads)
+        np.testing.assert_allclose(found.weights.toarray(), expected, atol=1e-6)
+
+
+def test_the_same_fit_gives_the_same_bits(interactions_of):
+    train = interactions_of(random_clicks(5, 100, 60))
+    one, other = (fit_item_item(train, NeighboursConfig(20), n_threads=2).weights for _ in "ab")
+    np.testing.assert_array_equal(one.toarray(), other.toarray())
+
+
+def test_torch_has_its_threads_back_afterwards(interactions_of):
+    before = torch.get_num_threads()
+    fit_item_item(interactions_of(random_clicks(6, 10, 5)), NeighboursConfig(), n_threads=2)
+    assert torch.get_num_threads() == before
+
+
+def test_progress_is_told_up_to_the_last_item(interactions_of):
+    told = []
+    train = interactions_of(random_clicks(7, 50, 200))
+    config = NeighboursConfig(5)
+    fit_item_item(train, config, n_threads=1, progress=lambda *each: told.append(each))
+    done = [each for each, _ in told]
+    assert len(done) > 1
+    assert done == sorted(set(done))
+    assert told[-1] == (200, 200)
+    assert {total for _, total in told} == {200}
+
+
+def test_a_score_is_the_sum_of_the_weights_of_the_history(matrix_of):
+    weights = matrix_of([[0, 0.5, -1], [2, 0, 0], [0, 0, 0]])
+    histories = matrix_of([[5, 3, 0], [0, 0, 1], [0, 0, 0]])  # ratings count as clicks
+    item_item = ItemItem(weights)
+    assert item_item.score(histories).tolist() == [[2, 0.5, -1], [0, 0, 0], [0, 0, 0]]
+    assert item_item.score(histories).dtype == np.float32
+    assert item_item.scores(histories).nnz == 3
+
+
+def test_the_path_alone_finds_the_taste_of_most_users(split):
+    from recsys.baselines import Popularity
+    from recsys.evaluation.protocols import ndcg_validator
+
+    measure = ndcg_validator(split.validation)
+    found = fit_item_item(split.train, NeighboursConfig(50, 20.0), n_threads=1)
+    assert measure(found.score) > 1.2 * measure(Popularity.fit(split.train).score)
