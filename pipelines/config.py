@@ -52,7 +52,11 @@ class ModelSettings:
     """
 
     kind: Literal["auto", "fused", "vae"] = "auto"
-    gram_gb: float = 6.0
+    gram_gb: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gram_gb < float("inf"):
+            raise ConfigError(f"model.gram_gb is {self.gram_gb}, expected at least 0")
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,13 @@ class Settings:
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+
+    def __post_init__(self) -> None:
+        if self.model.kind == "fused" and self.vae.likelihood == "gaussian":
+            raise ConfigError(
+                "model.kind is 'fused', but the gaussian likelihood scores in ratings, to which "
+                "the item-item path cannot be added; use model.kind=vae"
+            )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import click
 from recsys.data.holdout import counted
 from recsys.errors import ConfigError, DataError, TrainingError
 
-from .config import Settings
+from .config import ModelSettings, Settings
 from .options import (
     Session,
     device_option,
@@ -195,17 +195,9 @@ def _sparse_path(
 ) -> "SparsePath | None":
     """Fit the item-item path where the settings and the data's size allow it."""
     from recsys.fusion import DEFAULT_TAU, SparsePath, choose_tau
-    from recsys.neighbours.cooccurrence import gram_bytes
     from recsys.neighbours.item_item import fit_item_item
 
-    kind = settings.model.kind
-    if kind == "auto":
-        needed = gram_bytes(split.train.matrix) / 1e9
-        fits = needed <= settings.model.gram_gb
-        if not fits:
-            note(f"no item-item path: its Gram matrix may take {needed:.1f} GB (model.gram_gb)")
-        kind = "fused" if fits and vae.config.likelihood == "multinomial" else "vae"
-    if kind == "vae":
+    if not _wants_sparse_path(split, vae.config, settings.model):
         return None
     with progress_bar() as bar:
         task = bar.add_task("item-item path", total=split.train.n_items)
@@ -223,6 +215,19 @@ def _sparse_path(
         f"{fused:.4f} fused (tau {path.tau:g})"
     )
     return path
+
+
+def _wants_sparse_path(split: "Split", config: "VAEConfig", settings: ModelSettings) -> bool:
+    from recsys.neighbours.cooccurrence import gram_bytes
+
+    if config.likelihood != "multinomial":
+        return False
+    if settings.kind != "auto":
+        return settings.kind == "fused"
+    needed = gram_bytes(split.train.matrix) / 1e9
+    if needed > settings.gram_gb:
+        note(f"no item-item path: its Gram matrix would take {needed:.1f} GB (model.gram_gb)")
+    return needed <= settings.gram_gb
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,12 @@ from scipy.sparse import csr_array
 
 from recsys.data.interactions import Interactions, csr_from_pairs
 from recsys.neighbours.config import NeighboursConfig
-from recsys.neighbours.cooccurrence import nearest_items, overlapping_groups, weighted_gram
+from recsys.neighbours.cooccurrence import (
+    Gram,
+    nearest_items,
+    overlapping_groups,
+    weighted_gram,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ def fit_item_item(
     """
     threads_before = torch.get_num_threads()
     n_threads = n_threads or threads_before
-    gram = weighted_gram(train.matrix, config.user_exponent)
+    gram = weighted_gram(train.matrix, config.user_exponent, n_threads)
     neighbourhoods = nearest_items(gram, config.n_neighbours)
     groups = list(overlapping_groups(neighbourhoods, _group_size(config, n_threads)))
     solver = _Solver(gram, neighbourhoods, config)
@@ -102,7 +107,7 @@ class _Entries:
 class _Solver:
     """Solves a group of items whose neighbourhoods overlap."""
 
-    gram: csr_array
+    gram: Gram
     neighbourhoods: list[NDArray[np.int32]]
     config: NeighboursConfig
 
@@ -132,7 +137,7 @@ class _Solver:
         )
 
     def _regularised(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        dense: NDArray[np.float32] = self.gram[items][:, items].toarray()
+        dense = self.gram.among(items)
         diagonal = np.arange(len(items))
         odds = self.config.dropout / (1 - self.config.dropout)
         dense[diagonal, diagonal] *= 1 + odds

@@ -183,3 +183,12 @@ def test_the_path_alone_finds_the_taste_of_most_users(split):
     measure = ndcg_validator(split.validation)
     found = fit_item_item(split.train, NeighboursConfig(50, 20.0), n_threads=1)
     assert measure(found.score) > 1.2 * measure(Popularity.fit(split.train).score)
+
+
+def test_what_is_around_an_item_is_what_both_say_for_each_other(interactions_of):
+    train = interactions_of((np.random.default_rng(3).random((40, 9)) < 0.4).astype(int))
+    item_item = fit_item_item(train, NeighboursConfig(n_neighbours=4))
+    weights = item_item.weights.toarray()
+    for item in range(9):
+        expected = (weights[item] + weights[:, item]) / 2
+        np.testing.assert_allclose(item_item.around(item).toarray()[0], expected, atol=1e-7)

@@ -60,7 +60,7 @@ def test_data_too_large_for_the_gram_matrix_leave_the_path_out_and_say_so(
     cli, changeable, tiny_flags
 ):
     result = train(cli, changeable, *tiny_flags, "-S", "model.gram_gb=0")
-    left_out = "no item-item path: its Gram matrix may take 0.0 GB (model.gram_gb)"
+    left_out = "no item-item path: its Gram matrix would take 0.0 GB (model.gram_gb)"
     assert left_out in result.err.splitlines()
     assert "item_item.npz" not in manifest_of(changeable).files
     assert models_of(cli, changeable) == ["vae", "popularity"]
@@ -144,3 +144,16 @@ def test_a_user_is_given_the_same_alone_among_many_and_as_a_list(cli, made):
     for one, other in zip(alone["items"], together["items"], strict=True):
         assert one["score"] == pytest.approx(other["score"], abs=1e-5)
         assert one["item"] == other["item"]
+
+
+def test_ratings_are_not_fused(cli, changeable, tiny_flags):
+    words = ("train", *tiny_flags, "-S", "likelihood=gaussian", "-S", "model.kind=fused")
+    result = cli(*words, workspace=changeable)
+    assert result.code == 2
+    assert "the gaussian likelihood scores in ratings" in result.complaint
+
+
+def test_a_negative_limit_of_memory_is_refused(cli, changeable):
+    result = cli("train", "-S", "model.gram_gb=-1", workspace=changeable)
+    assert result.code == 2
+    assert "model.gram_gb is -1.0, expected at least 0" in result.complaint
