@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.artefact import InteractionStore, open_interactions
-from recsys.data.histories import Histories
+from recsys.data.histories import Histories, blocks_of
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions, ValueKind, csr_from_pairs
 from recsys.errors import ConfigError, DataError
@@ -30,6 +30,9 @@ from recsys.recommendation import (
 )
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
+
+RANKED_AT_ONCE = 256
+"""Users whose scores on the item-item path are held at once."""
 
 SIMILARITY_WEIGHT = np.float32(4)
 """What a unit of S is worth beside a correlation of scores: see docs/experiments.md."""
@@ -64,13 +67,19 @@ class ModelRanker:
         """
         _check_k(k)
         k = min(k, len(self.items))
-        ranking = self.items.search(
-            self.vae.user_vectors(histories),
-            k,
-            added=None if self.sparse is None else self.sparse.scores(histories),
-            excluded=histories if exclude_seen else None,
-            allowed=allowed,
-        )
+        n_users = histories.shape[0]
+        ranking = Ranking(np.empty((n_users, k), np.int64), np.empty((n_users, k), np.float32))
+        at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
+        for rows in blocks_of(n_users, at_once):
+            block = histories[rows[0] : rows[-1] + 1]
+            found = self.items.search(
+                self.vae.user_vectors(block),
+                k,
+                added=None if self.sparse is None else self.sparse.scores(block),
+                excluded=block if exclude_seen else None,
+                allowed=allowed,
+            )
+            ranking.positions[rows], ranking.scores[rows] = found.positions, found.scores
         empty = np.diff(histories.indptr) == 0
         if empty.any():
             popular = self._popular(k, allowed)

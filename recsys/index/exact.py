@@ -27,7 +27,7 @@ def exact_search(
         Rows x n scores are held at once: meant for blocks of a few hundred queries.
     k : int
     added : csr_array or None, shape (n_queries, n)
-        A sparse term of the scores.
+        A sparse term of the scores; entries of the same place add up.
     excluded : csr_array or None, shape (n_queries, n)
         What each query must not be given.
     allowed : bool or None, shape (n,)
@@ -35,8 +35,7 @@ def exact_search(
     """
     scores = queries @ vectors.T
     if added is not None:
-        rows = np.repeat(np.arange(len(queries)), np.diff(added.indptr))
-        scores[rows, added.indices] += added.data
+        scores += added.toarray()
     if excluded is not None:
         exclude(scores, excluded)
     if allowed is not None:

@@ -103,7 +103,8 @@ class ItemIndex:
         k : int
             At least 1.
         added : csr_array or None, shape (n_queries, n)
-            A sparse term of the scores; its entries may be negative.
+            A sparse term of the scores; its entries may be negative, and those of the same
+            place add up.
         excluded : csr_array or None, shape (n_queries, n)
             What each query must not be given, its history for example.
         allowed : bool or None, shape (n,)
@@ -133,13 +134,15 @@ class ItemIndex:
         permitted: NDArray[np.bool_],
     ) -> Ranking:
         """Score the sparse term's support one by one; outside it the dense search is the score."""
-        inside = permitted[added.indices]
-        support, bonus = added.indices[inside].astype(np.int64), added.data[inside]
+        bonus = added.toarray()[0]
+        support = np.flatnonzero((bonus != 0) & permitted)
         permitted[support] = False
         rest = self._search_one(query, k, permitted)
         found = rest.positions[0] >= 0
         positions = np.concatenate([support, rest.positions[0, found]])
-        scores = np.concatenate([self.vectors[support] @ query[0] + bonus, rest.scores[0, found]])
+        scores = np.concatenate(
+            [self.vectors[support] @ query[0] + bonus[support], rest.scores[0, found]]
+        )
         return _sorted_and_cut(positions, scores, k)
 
     def _search_one(
@@ -174,6 +177,10 @@ class ItemIndex:
     ) -> Ranking:
         """Brute force in blocks: per-query exclusions cost nothing there, and a product is BLAS."""
         n_rows = max(1, BLOCK_SCORES // max(1, len(self)))
+        if len(queries) <= n_rows:  # no copies of the sparse parts
+            return exact_search(
+                self.vectors, queries, k, added=added, excluded=excluded, allowed=allowed
+            )
         positions = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k), dtype=np.float32)
         for start in range(0, len(queries), n_rows):

@@ -32,10 +32,17 @@ class ItemItem:
     weights: csr_array
 
     def scores(self, histories: csr_array) -> csr_array:
-        """Score what the histories reach; csr_array of float32, shape (n_users, n_items)."""
-        ones = np.ones(len(histories.indices), dtype=np.float32)
-        binary = csr_array((ones, histories.indices, histories.indptr), shape=histories.shape)
-        return csr_array(binary @ self.weights)
+        """Score what the histories reach: the rows of S, one after the other.
+
+        Returns
+        -------
+        csr_array of float32, shape (n_users, n_items)
+            Entries of the same place are not added up yet: `toarray` does that many times
+            faster than a sparse product would.
+        """
+        reached = self.weights[histories.indices]
+        indptr = reached.indptr[histories.indptr]
+        return csr_array((reached.data, reached.indices, indptr), shape=histories.shape)
 
     def score(self, histories: csr_array) -> NDArray[np.float32]:
         """Score the whole catalogue; float32, shape (n_users, n_items); 0 where nothing reaches."""
