@@ -207,8 +207,9 @@ def _content(manifest: storage.Manifest) -> str:
         vae = manifest.config["vae"]
         score = measured["best_validation"]
         best = "not validated" if score is None else f"best validation {score:.4f}"
+        path = " + item-item path" if manifest.config.get("tau") else ""
         return (
-            f"{vae['likelihood']} VAE, {vae['latent_dim']} latents, "
+            f"{vae['likelihood']} VAE, {vae['latent_dim']} latents{path}, "
             f"split {manifest.config['split']['kind']}, {best}"
         )
     return f"{counted(measured['n_items'], 'item')}, {counted(measured['n_users'], 'user')}, exact"
