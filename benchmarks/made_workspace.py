@@ -1,6 +1,7 @@
 """A workspace with a model that nobody trained: plausible histories and scores of any size."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from recsys.data.ids import IdMap
 from recsys.data.interactions import Events, Interactions, csr_from_pairs
 from recsys.data.splits import Split
 from recsys.indexing import build_index
+from recsys.neighbours.artefact import save_item_item
+from recsys.neighbours.item_item import ItemItem
 from recsys.vae.artefact import load_model, open_model, save_model
 from recsys.vae.config import VAEConfig
 from recsys.vae.model import VAE, VAEModule
@@ -23,11 +26,12 @@ SCORE_SPREAD = 0.15
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made."""
+    """How much is made; `neighbours` 0 is a VAE alone."""
 
     users: int
     items: int
     latents: int
+    neighbours: int = 0
 
 
 def make_events(size: Size, rng: np.random.Generator) -> Events:
@@ -80,13 +84,32 @@ def make_vae(size: Size, events: Events) -> VAE:
     )
 
 
+def make_item_item(vae: VAE, size: Size) -> ItemItem:
+    """Draw each item's neighbours by popularity, as real neighbourhoods lean."""
+    rng = np.random.default_rng(1)
+    places = np.cumsum(np.sqrt(vae.item_counts + 1.0))
+    drawn = rng.random(size.items * size.neighbours) * places[-1]
+    rows = np.searchsorted(places, drawn).clip(max=size.items - 1)
+    columns = np.repeat(np.arange(size.items), size.neighbours)
+    pairs = np.unique(rows * size.items + columns)
+    values = rng.normal(scale=0.02, size=len(pairs)).astype(np.float32)
+    shape = (size.items, size.items)
+    return ItemItem(csr_from_pairs(pairs // size.items, pairs % size.items, values, shape))
+
+
 def make_workspace(workspace: Path, size: Size) -> None:
     """Write the three artefacts that `recsys score` reads."""
     events = make_events(size, np.random.default_rng(0))
     save_interactions(events, None, workspace / "interactions", config={}, metrics={})
     vae = make_vae(size, events)
     save_model(
-        vae, _tiny_split(vae.items), workspace / "model", training={}, metrics={}, fingerprints={}
+        vae,
+        _tiny_split(vae.items),
+        workspace / "model",
+        training={"tau": 10.0},
+        metrics={},
+        fingerprints={},
+        also=partial(save_item_item, make_item_item(vae, size)) if size.neighbours else None,
     )
     model = open_model(workspace / "model")
     store = open_interactions(workspace / "interactions")

@@ -216,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--users", type=int, default=48_000)
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--latents", type=int, default=200)
+    parser.add_argument("--neighbours", type=int, default=0, help="0: a VAE alone, not fused")
     parser.add_argument("-k", type=int, default=100)
     parser.add_argument("--block-size", type=int, default=4096, help="users of one file")
     parser.add_argument("--rounds", type=int, default=3, help="times that everybody is scored")
@@ -233,7 +234,9 @@ def run_stage(options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
     workspace, job = options.folder, ScoreJob(k=options.k, block_size=options.block_size)
     if options.stage == "make":
-        make_workspace(workspace, Size(options.users, options.items, options.latents))
+        make_workspace(
+            workspace, Size(options.users, options.items, options.latents, options.neighbours)
+        )
         print("null")
     elif options.stage == "memory":
         print(json.dumps(measure_memory(workspace, workspace / "memory", job)))

@@ -25,7 +25,8 @@ def test_a_new_workspace_is_fresh_and_its_content_is_shown(cli, made):
     assert [each["state"] for each in found.values()] == ["fresh"] * 3
     assert found["ingest"]["content"] == "20,740 interactions, 600 users, 240 items"
     assert (
-        "multinomial VAE, 8 latents + item-item path, split strong, best validation 0." in found["train"]["content"]
+        "multinomial VAE, 8 latents + item-item path, split strong, best validation 0."
+        in found["train"]["content"]
     )
     assert found["index"]["content"].startswith("240 items, 600 users")
     assert all(each["age"] for each in found.values())
