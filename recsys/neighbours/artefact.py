@@ -36,19 +36,11 @@ def load_item_item(path: Path, n_items: int) -> ItemItem:
             arrays = dict(np.load(stream, allow_pickle=False))
         return ItemItem(_matrix(arrays, n_items))
     except (
-        OSError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-        SyntaxError,
-        NotImplementedError,
-        RuntimeError,
-        TokenError,
-        zipfile.BadZipFile,
-        zlib.error,
+        *(OSError, EOFError, zipfile.BadZipFile, zlib.error),  # cut off, or no archive at all
+        *(NotImplementedError, RuntimeError),  # an archive that zipfile cannot read: encrypted, say
+        *(SyntaxError, TokenError),  # an array's header, which is a Python literal
+        *(KeyError, TypeError, ValueError),  # other arrays than ours
     ) as error:
-        # So many, because a zip archive holds Python literals as headers.
         raise ArtefactError(f"{path} is not an item-item matrix; run `recsys train`") from error
 
 
