@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from interaction_files import rows_of, write
 
 from recsys.data.items import read_items
 from recsys.data.readers import locate, read_events
@@ -8,19 +9,6 @@ from recsys.errors import ConfigError, DataError
 
 DATASETS = Path(__file__).parents[2].parent / "shared" / "datasets"
 needs_datasets = pytest.mark.skipif(not DATASETS.is_dir(), reason=f"{DATASETS} is absent")
-
-
-def write(tmp_path, text, name="ratings.csv"):
-    path = tmp_path / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def rows_of(events):
-    """Give (user, item, value) in the file's order."""
-    users = events.users.ids[events.user_positions]
-    items = events.items.ids[events.item_positions]
-    return list(zip(users, items, events.values.tolist(), strict=True))
 
 
 # ---- where the files of a data set lie

@@ -11,32 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interaction_files import refusal, rows_of, write
 
 from recsys.data.readers import ReadOptions, read_events
-from recsys.errors import DataError
 
 HEADER = "user_id,item_id,rating,timestamp\n"
-
-
-def write(tmp_path, text, name="ratings.csv"):
-    path = tmp_path / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def rows_of(events):
-    """Give (user, item, value) in the file's order."""
-    users = events.users.ids[events.user_positions]
-    items = events.items.ids[events.item_positions]
-    return list(zip(users, items, events.values.tolist(), strict=True))
-
-
-def refusal(source, options=None, error=DataError):
-    with pytest.raises(error) as caught:
-        read_events(source, options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 # ---- the formats
