@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from dense_interactions import interactions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
@@ -17,19 +18,10 @@ from recsys.baselines import (
     rank_unseen,
     save_ease,
 )
-from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Holdout
 from recsys.errors import ArtefactError, ConfigError
 from recsys.metrics import Metric
-
-
-def interactions(dense) -> Interactions:
-    matrix = csr_array(np.asarray(dense, dtype=np.float32))
-    matrix.sort_indices()
-    users = IdMap.of([f"u{i}" for i in range(matrix.shape[0])], "user")
-    items = IdMap.of([f"i{j}" for j in range(matrix.shape[1])], "item")
-    return Interactions(users, items, matrix)
 
 
 def random_train(seed: int, n_users: int = 40, n_items: int = 12) -> Interactions:

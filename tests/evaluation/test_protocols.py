@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from dense_interactions import interactions
 from scipy.sparse import csr_array
 
 from recsys.baselines import EASE, Popularity, mean_metric
@@ -16,14 +17,6 @@ from recsys.metrics import DEFAULT_METRICS, HIT_METRICS, Metric, mae, novelty, r
 from recsys.ranking import Ranking, top_k
 
 ML_1M = Path(__file__).parents[2].parent / "shared" / "datasets" / "ml-1m"
-
-
-def interactions(dense) -> Interactions:
-    matrix = csr_array(np.asarray(dense, dtype=np.float32))
-    matrix.sort_indices()
-    users = IdMap.of([f"u{i}" for i in range(matrix.shape[0])], "user")
-    items = IdMap.of([f"i{j}" for j in range(matrix.shape[1])], "item")
-    return Interactions(users, items, matrix)
 
 
 def random_train(seed: int, n_users: int = 40, n_items: int = 30) -> Interactions:
