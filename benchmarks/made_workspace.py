@@ -76,7 +76,7 @@ def make_vae(size: Size, events: Events) -> VAE:
     return VAE(
         config=config,
         items=catalogue,
-        module=module,
+        members=(module,),
         item_means=np.zeros(size.items, dtype=np.float32),
         item_counts=counts,
         n_train_users=size.users,

@@ -113,7 +113,7 @@ def _time_arithmetic(recommender: Recommender, users: NDArray[np.int64]) -> floa
     for batch in _batches(recommender, users):
         start = time.perf_counter()
         with torch.inference_mode():
-            codes = vae.module.encoder(batch)[0].numpy()
+            codes = vae.members[0].encoder(batch)[0].numpy()
         queries = np.concatenate([codes, np.ones((len(codes), 1), dtype=np.float32)], axis=1)
         for row in range(0, len(queries), n_together):
             _ = queries[row : row + n_together] @ vectors.T

@@ -47,16 +47,13 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is trained; `kind` auto is fused where it fits: multinomial, and a Gram matrix of
-    at most `gram_gb` gigabytes.
+    """What is trained: both paths, or one alone; `kind` auto is fused, and vae for gaussian.
+
+    `search` looks for the item-item path's values on the validation users.
     """
 
-    kind: Literal["auto", "fused", "vae"] = "auto"
-    gram_gb: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.gram_gb < float("inf"):
-            raise ConfigError(f"model.gram_gb is {self.gram_gb}, expected at least 0")
+    kind: Literal["auto", "fused", "vae", "neighbours"] = "auto"
+    search: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,11 +126,18 @@ class Settings:
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
 
     def __post_init__(self) -> None:
-        if self.model.kind == "fused" and self.vae.likelihood == "gaussian":
+        if self.model.kind in ("fused", "neighbours") and self.vae.likelihood == "gaussian":
             raise ConfigError(
-                "model.kind is 'fused', but the gaussian likelihood scores in ratings, to which "
-                "the item-item path cannot be added; use model.kind=vae"
+                f"model.kind is {self.model.kind!r}, but the gaussian likelihood scores in "
+                "ratings, which the item-item path does not; use model.kind=vae"
             )
+
+    @property
+    def model_kind(self) -> Literal["fused", "vae", "neighbours"]:
+        """What `model.kind` comes to."""
+        if self.model.kind != "auto":
+            return self.model.kind
+        return "vae" if self.vae.likelihood == "gaussian" else "fused"
 
 
 @dataclass(frozen=True)

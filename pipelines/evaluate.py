@@ -181,14 +181,14 @@ def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
     from recsys.recommender import ModelRanker
 
     items = ItemIndex.of(vae.item_vectors())
-    alone: dict[str, Ranker] = {"vae": ModelRanker(vae, items).rank}
-    if sparse is None:
-        return alone
-    return {
-        "fused": ModelRanker(vae, items, sparse).rank,
-        **alone,
-        "neighbours": partial(rank_unseen, sparse.item_item.score),
-    }
+    models: dict[str, Ranker] = {}
+    if sparse is not None and vae.members:
+        models["fused"] = ModelRanker(vae, items, sparse).rank
+    if vae.members:
+        models["vae"] = ModelRanker(vae, items).rank
+    if sparse is not None:
+        models["neighbours"] = partial(rank_unseen, sparse.item_item.score)
+    return models
 
 
 def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker]":

@@ -1,7 +1,7 @@
 """recsys info, config and verify: what is in the workspace, and whether it fits together."""
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -204,15 +204,20 @@ def _content(manifest: storage.Manifest) -> str:
             f"{counted(measured['n_users'], 'user')}, {counted(measured['n_items'], 'item')}"
         )
     if manifest.kind == "model":
-        vae = manifest.config["vae"]
         score = measured["best_validation"]
         best = "not validated" if score is None else f"best validation {score:.4f}"
-        path = " + item-item path" if manifest.config.get("tau") else ""
-        return (
-            f"{vae['likelihood']} VAE, {vae['latent_dim']} latents{path}, "
-            f"split {manifest.config['split']['kind']}, {best}"
-        )
+        return f"{_paths(manifest.config)}, split {manifest.config['split']['kind']}, {best}"
     return f"{counted(measured['n_items'], 'item')}, {counted(measured['n_users'], 'user')}, exact"
+
+
+def _paths(config: Mapping[str, Any]) -> str:
+    paths = []
+    if config.get("kind") != "neighbours":
+        vae = config["vae"]
+        paths.append(f"{vae['likelihood']} VAE, {vae['latent_dim']} latents")
+    if config.get("tau"):
+        paths.append("item-item path")
+    return " + ".join(paths)
 
 
 def _age(moment: datetime.datetime) -> str:

@@ -2,8 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import click
 from recsys.data.holdout import counted
 from recsys.errors import ConfigError, DataError, TrainingError
 
-from .config import ModelSettings, Settings
+from .judge import Judge
 from .options import (
     Session,
     device_option,
@@ -25,12 +24,12 @@ from .options import (
 from .output import note, progress_bar
 from .reading import read_file
 from .runs import Run, interrupted_folder, new_run, progress_of, resumable_run
+from .sparse_path import fit_path
 
 if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
+    from recsys.data.interactions import Interactions
     from recsys.data.splits import Split
-    from recsys.fusion import SparsePath
-    from recsys.ranking import Scorer
     from recsys.vae.config import VAEConfig
     from recsys.vae.model import VAE
     from recsys.vae.tally import EpochReport
@@ -76,6 +75,12 @@ FEW_VALIDATION_USERS = 50
 @click.option("--learning-rate", "training__learning_rate", type=float, metavar="R")
 @click.option("--patience", "training__patience", type=int, metavar="N", help="Off by default.")
 @click.option("--seed", "training__seed", type=int, metavar="N", help="Same seed, same bits.")
+@click.option(
+    "--search/--no-search",
+    "model__search",
+    default=None,
+    help="Search the item-item path's values on the validation users  [search]",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted.")
 @threads_option
 @device_option
@@ -131,7 +136,7 @@ def _train(session: Session, run: Run) -> None:
     from recsys.data.artefact import open_interactions
     from recsys.neighbours.artefact import save_item_item
     from recsys.vae.artefact import save_model
-    from recsys.vae.training import train as train_vae
+    from recsys.vae.model import without_members
 
     started = time.perf_counter()
     settings = run.settings
@@ -140,24 +145,60 @@ def _train(session: Session, run: Run) -> None:
     split = _split(store, run)
     run.claim(data=store.fingerprint, split=split.fingerprint)
     vae_config = _decide_values(settings.vae, store.value_kind)
-    validator = _validator(split, vae_config.predicts_ratings)
-    floor = None if validator is None else validator.measure(_floor(split, vae_config))
+    kind = settings.model_kind
+    judge = Judge.of(split, vae_config)
     size = f"{counted(split.train.n_users, 'user')} x {counted(split.train.n_items, 'item')}"
     note(f"training on {size}, {device}")
+    if kind == "neighbours":
+        vae = without_members(split.train)
+        metrics: dict[str, Any] = {"best_epoch": None, "best_validation": None}
+    else:
+        vae = _train_vae(run, split.train, vae_config, judge, device)
+        metrics = run.summary()
+    judge.warn_below_floor(metrics["best_validation"])
+    path = None if kind == "vae" else fit_path(split, vae, settings, judge)
+    if path is not None:
+        metrics["best_validation"] = path.validation
+    save_model(
+        vae,
+        split,
+        session.workspace.model,
+        training={
+            "kind": kind,
+            "training": asdict(settings.training),
+            "split": run.split_description(),
+            "device": device,
+            **({} if path is None else path.description()),
+        },
+        metrics=metrics
+        | {"floor": judge.floor, "seconds": round(time.perf_counter() - started, 1)},
+        fingerprints={"events": store.fingerprint},
+        also=None if path is None else partial(save_item_item, path.sparse.item_item),
+    )
+    run.finish()
+    epoch = "" if metrics["best_epoch"] is None else f"epoch {metrics['best_epoch']} "
+    note(f"kept {epoch}in {session.workspace.model}; next: recsys index")
+
+
+def _train_vae(
+    run: Run, train: "Interactions", config: "VAEConfig", judge: Judge, device: str
+) -> "VAE":
+    from recsys.vae.training import train as train_vae
+
     with progress_bar() as bar:
-        task = bar.add_task("training", total=settings.training.epochs)
+        task = bar.add_task("training", total=run.settings.training.epochs)
 
         def on_epoch(report: "EpochReport") -> None:
-            run.log(asdict(report) | {"floor": floor})
+            run.log(asdict(report) | {"floor": judge.floor})
             bar.update(task, completed=report.epoch)
-            bar.console.print(_line(report, validator, floor), highlight=False, soft_wrap=True)
+            bar.console.print(_line(report, judge), highlight=False, soft_wrap=True)
 
         try:
-            vae = train_vae(
-                split.train,
-                vae_config,
-                settings.training,
-                validate=None if validator is None else validator.measure,
+            return train_vae(
+                train,
+                config,
+                run.settings.training,
+                validate=judge.measure,
                 on_epoch=on_epoch,
                 checkpoint=run.checkpoint,
                 device=device,
@@ -165,96 +206,6 @@ def _train(session: Session, run: Run) -> None:
         except (DataError, TrainingError):
             run.fail()
             raise
-    _warn_below_floor(run, validator)
-    sparse = _sparse_path(split, vae, settings, validator)
-    metrics = run.summary() | {"seconds": round(time.perf_counter() - started, 1)}
-    save_model(
-        vae,
-        split,
-        session.workspace.model,
-        training={
-            "training": asdict(settings.training),
-            "split": run.split_description(),
-            "device": device,
-            **(
-                {}
-                if sparse is None
-                else {"tau": sparse.tau, "neighbours": asdict(settings.neighbours)}
-            ),
-        },
-        metrics=metrics,
-        fingerprints={"events": store.fingerprint},
-        also=None if sparse is None else partial(save_item_item, sparse.item_item),
-    )
-    run.finish()
-    note(f"kept epoch {metrics['best_epoch']} in {session.workspace.model}; next: recsys index")
-
-
-def _sparse_path(
-    split: "Split", vae: "VAE", settings: Settings, validator: "_Validator | None"
-) -> "SparsePath | None":
-    """Fit the item-item path where the settings and the data's size allow it."""
-    from recsys.fusion import DEFAULT_TAU, SparsePath, choose_tau
-    from recsys.neighbours.item_item import fit_item_item
-
-    if not _wants_sparse_path(split, vae.config, settings.model):
-        return None
-    with progress_bar() as bar:
-        task = bar.add_task("item-item path", total=split.train.n_items)
-        item_item = fit_item_item(
-            split.train,
-            settings.neighbours,
-            progress=lambda done, total: bar.update(task, completed=done),
-        )
-    if validator is None:
-        return SparsePath(item_item, DEFAULT_TAU)
-    path = choose_tau(vae.score, item_item, validator.measure)
-    fused = validator.measure(path.added_to(vae.score))
-    note(
-        f"item-item path: {validator.name} {validator.measure(item_item.score):.4f} alone, "
-        f"{fused:.4f} fused (tau {path.tau:g})"
-    )
-    return path
-
-
-def _wants_sparse_path(split: "Split", config: "VAEConfig", settings: ModelSettings) -> bool:
-    from recsys.neighbours.cooccurrence import gram_bytes
-
-    if config.likelihood != "multinomial":
-        return False
-    if settings.kind != "auto":
-        return settings.kind == "fused"
-    needed = gram_bytes(split.train.matrix) / 1e9
-    if needed > settings.gram_gb:
-        note(f"no item-item path: its Gram matrix would take {needed:.1f} GB (model.gram_gb)")
-    return needed <= settings.gram_gb
-
-
-@dataclass(frozen=True)
-class _Validator:
-    """What chooses the best epoch, what it is called, and what it is held against."""
-
-    name: str
-    floor: str
-    measure: "Callable[[Scorer], float]"
-
-
-def _validator(split: "Split", predicts_ratings: bool) -> _Validator | None:
-    from recsys.evaluation.protocols import ndcg_validator, rmse_validator
-
-    if split.validation is None:
-        return None
-    if predicts_ratings:
-        return _Validator("-rmse", "item means", rmse_validator(split.validation))
-    return _Validator("ndcg@100", "popularity", ndcg_validator(split.validation))
-
-
-def _floor(split: "Split", vae_config: "VAEConfig") -> "Scorer":
-    """The floor: how often each item is met, or its mean rating where ratings are predicted."""
-    from recsys.baselines import ItemMeans, Popularity
-
-    baseline = ItemMeans if vae_config.predicts_ratings else Popularity
-    return baseline.fit(split.train).score
 
 
 def _split(store: "InteractionStore", run: Run) -> "Split":
@@ -278,17 +229,6 @@ def _split(store: "InteractionStore", run: Run) -> "Split":
     return split
 
 
-def _warn_below_floor(run: Run, validator: _Validator | None) -> None:
-    chosen = run.summary()
-    best, floor = chosen["best_validation"], chosen["floor"]
-    if validator is not None and best <= floor:
-        note(
-            f"warning: {validator.name} of the chosen epoch, {best:.4f}, is not above that of "
-            f"{validator.floor}, {floor:.4f}: the VAE has learned too little; train longer "
-            "(--epochs), or give more data"
-        )
-
-
 def _decide_values(config: "VAEConfig", value_kind: str) -> "VAEConfig":
     """Weighted where the gaussian likelihood meets ratings or weights, else binary."""
     if config.values == "weighted" and value_kind == "none":
@@ -302,15 +242,15 @@ def _decide_values(config: "VAEConfig", value_kind: str) -> "VAEConfig":
     return replace(config, values="weighted" if weighted else "binary")
 
 
-def _line(report: "EpochReport", validator: _Validator | None, floor: float | None) -> str:
+def _line(report: "EpochReport", judge: Judge) -> str:
     parts = [
         f"epoch {report.epoch}/{report.n_epochs}",
         f"loss {report.loss:.2f} = {report.reconstruction:.2f} + {report.kl:.2f} nats/user",
         f"active {report.active_units}/{report.latent_dim}",
     ]
-    if report.validation is not None and validator is not None:
+    if report.validation is not None:
         parts.append(
-            f"{validator.name} {report.validation:.4f} ({validator.floor} {floor:.4f}, "
+            f"{judge.metric} {report.validation:.4f} ({judge.floor_name} {judge.floor:.4f}, "
             f"best {report.best_validation:.4f} at {report.best_epoch})"
         )
     left = datetime.timedelta(seconds=round(report.seconds_left))

@@ -162,6 +162,28 @@ def rank_unseen(score: Scorer, histories: csr_array, k: int) -> Ranking:
     return top_k(scores, k)
 
 
+def metric_of_users(
+    scores: NDArray[np.float32], histories: csr_array, held_out: csr_array, metric: Metric
+) -> NDArray[np.float64]:
+    """Measure the lists that scores make, each user's history left out; overwrites `scores`.
+
+    Parameters
+    ----------
+    scores : float32, shape (n_users, n_items)
+    histories, held_out : csr_array, shape (n_users, n_items)
+    metric : Metric
+        One that looks at hits.
+
+    Returns
+    -------
+    float64, shape (n_users,)
+    """
+    exclude(scores, histories)
+    ranking = top_k(scores, min(metric.k, scores.shape[1]))
+    hits = find_hits(ranking.positions, held_out)
+    return metric.of_hits(hits, np.diff(held_out.indptr).astype(np.int64))
+
+
 def mean_metric(score: Scorer, holdout: Holdout, metric: Metric, batch_size: int = 500) -> float:
     """Measure a scorer on held-out users: the mean of one metric of hits; higher is better.
 
@@ -176,10 +198,8 @@ def mean_metric(score: Scorer, holdout: Holdout, metric: Metric, batch_size: int
     total = 0.0
     for start in range(0, histories.shape[0], batch_size):
         rows = slice(start, start + batch_size)
-        ranking = rank_unseen(score, histories[rows], min(metric.k, wanted.shape[1]))
-        held_out = wanted[rows]
-        hits = find_hits(ranking.positions, held_out)
-        total += float(metric.of_hits(hits, np.diff(held_out.indptr).astype(np.int64)).sum())
+        block = histories[rows]
+        total += float(metric_of_users(score(block), block, wanted[rows], metric).sum())
     return total / histories.shape[0]
 
 

@@ -40,7 +40,7 @@ def build_index(
         Receives users done and users in all.
     """
     histories = Histories(store.interactions, vae.items)
-    latent_dim = vae.config.latent_dim
+    latent_dim = vae.latent_dim
     user_directions = ItemIndex.of(np.empty((0, latent_dim), dtype=np.float32))
     total, squares = np.zeros(latent_dim), np.zeros((latent_dim, latent_dim))
     for rows in blocks_of(len(histories.users), block_size):

@@ -282,8 +282,15 @@ class Recommender:
         Raises
         ------
         UnknownIdError
+        ConfigError
+            The model is of neighbours alone, which has no latent codes.
         """
         _check_k(k)
+        if not self.vae.members:
+            raise ConfigError(
+                "users are compared by their latent codes, and a model of neighbours alone has "
+                "none: train with model.kind=fused or vae"
+            )
         user = checked_id(user)
         code = self.vae.encode(self.histories(self.users.positions([user])))
         ranking = self.index.user_directions.search(unit_vectors(code), k + 1)

@@ -21,6 +21,7 @@ LAYERS = [
     {"recsys.evaluation"},
     {"recsys.batch"},
     {"recsys.recommender", "recsys.indexing"},
+    {"recsys.tuning"},
     {"recsys.fusion"},
     {
         "recsys.index",

@@ -11,10 +11,12 @@ from scipy.sparse import csr_array
 
 from recsys import storage
 from recsys.batch import ScoreJob, score_everyone
+from recsys.data.splits import Holdout
 from recsys.errors import ArtefactError
-from recsys.fusion import TAUS, SparsePath, choose_tau, load_sparse_path
+from recsys.fusion import SparsePath, choose_tau, load_sparse_path
 from recsys.index.item_index import ItemIndex
 from recsys.indexing import build_index
+from recsys.metrics import Metric
 from recsys.neighbours.artefact import FILE, save_item_item
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import ItemItem, fit_item_item
@@ -57,36 +59,43 @@ def test_scoring_leaves_the_item_item_matrix_alone(item_item, matrix_of):
     np.testing.assert_array_equal(item_item.weights.toarray(), before)
 
 
-def tau_of(score, matrix_of) -> float:
-    return float(score(matrix_of([[1, 0, 0]]))[0, 1] / 0.5)
+@pytest.fixture
+def one_of_each(interactions_of) -> Holdout:
+    """A user who met item 0 and looks for item 1; one who met item 1 and looks for item 2."""
+    fold_in = interactions_of([[1, 0, 0], [0, 1, 0]])
+    held_out = interactions_of([[0, 1, 0], [0, 0, 1]])
+    return Holdout(fold_in, held_out)
 
 
-@pytest.mark.parametrize("best", TAUS)
-def test_the_best_tau_is_chosen(item_item, matrix_of, best):
-    path = choose_tau(zeros, item_item, lambda score: -abs(tau_of(score, matrix_of) - best))
-    assert path.tau == best
-    assert path.item_item is item_item
+def dense_against(histories: csr_array) -> np.ndarray:
+    """Logits that S overrules from tau 6 on: it has to lift item 1 above item 2 by 2."""
+    return np.tile(np.array([0, 0, 2.5], dtype=np.float32), (histories.shape[0], 1))
 
 
-def test_of_equal_taus_the_first_is_chosen(item_item, matrix_of):
-    assert choose_tau(zeros, item_item, lambda score: 0.5).tau == TAUS[0]
-    two_are_best = {5.0: 1.0, 2.0: 1.0}
-    path = choose_tau(
-        zeros,
-        item_item,
-        lambda score: two_are_best.get(tau_of(score, matrix_of), 0.0),
-        taus=(1.0, 5.0, 2.0),
-    )
-    assert path.tau == 5
+def test_the_smallest_of_the_best_taus_is_chosen(matrix_of, one_of_each):
+    lifts_item_1 = ItemItem(matrix_of([[0, 0.5, 0], [0, 0, 0], [0, 0, 0]]))
+    tuning = choose_tau(dense_against, lifts_item_1, one_of_each, Metric("recall", 1))
+    assert tuning.tau == 6.0  # 0.5 tau > 2.5
+    assert tuning.by_user.tolist() == [1, 1]
 
 
-def test_tau_is_chosen_on_the_scores_of_both_paths(item_item, matrix_of):
-    def dense(histories):
-        return np.full(histories.shape, 7, dtype=np.float32)
+def test_tau_is_weighed_over_all_users(matrix_of, one_of_each):
+    """What helps the first user at a high tau takes the second one's item away."""
+    item_item = ItemItem(matrix_of([[0, 0.5, 0], [0.5, 0, -0.5], [0, 0, 0]]))
+    tuning = choose_tau(dense_against, item_item, one_of_each, Metric("recall", 1), (1.0, 6.0))
+    assert (tuning.tau, tuning.by_user.tolist()) == (1.0, [0, 1])
 
-    seen = []
-    choose_tau(dense, item_item, lambda s: seen.append(s(matrix_of([[1, 0, 0]]))) or 0, (2.0, 4.0))
-    assert [each.tolist() for each in seen] == [[[7, 8, 5]], [[7, 9, 3]]]
+
+def test_of_equal_taus_the_first_is_chosen(item_item, one_of_each):
+    taus = (5.0, 2.0)
+    assert choose_tau(zeros, item_item, one_of_each, Metric("recall", 3), taus).tau == 5.0
+
+
+def test_users_in_blocks_are_weighed_alike(item_item, one_of_each, monkeypatch):
+    whole = choose_tau(dense_against, item_item, one_of_each)
+    monkeypatch.setattr("recsys.fusion.USERS_AT_ONCE", 1)
+    blocks = choose_tau(dense_against, item_item, one_of_each)
+    assert (blocks.tau, blocks.by_user.tolist()) == (whole.tau, whole.by_user.tolist())
 
 
 # --- a fused model, from the artefact to the lists

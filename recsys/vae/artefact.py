@@ -18,7 +18,7 @@ from recsys.vae.config import VAEConfig
 from recsys.vae.model import VAE, VAEModule
 
 KIND = "model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MADE_BY = "recsys train"
 
 
@@ -81,16 +81,17 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         means, counts = tensors.pop("item_means"), tensors.pop("item_counts")
         n_train_users = int(tensors.pop("n_train_users"))
         liked_value = float(tensors.pop("liked_value"))
-        with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
-            module = VAEModule(len(items), config).to(device)
-        module.load_state_dict(tensors)
+        n_members = int(tensors.pop("n_members", torch.tensor(1)))
+        if artefact.manifest.format_version < 3:  # one member, whose tensors bore no number
+            tensors = {f"0.{name}": tensor for name, tensor in tensors.items()}
+        members = tuple(_member(len(items), config, tensors, place) for place in range(n_members))
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ArtefactError(f"{artefact.path} is not whole ({reason}); run `{MADE_BY}`") from error
     return VAE(
         config=config,
         items=items,
-        module=module.eval(),
+        members=members,
         item_means=means.cpu().numpy(),
         item_counts=counts.cpu().numpy(),
         n_train_users=n_train_users,
@@ -103,11 +104,27 @@ def load_model_split(artefact: storage.Artefact) -> Split:
     return load_split(artefact.path)
 
 
+def _member(
+    n_items: int, config: VAEConfig, tensors: Mapping[str, torch.Tensor], place: int
+) -> VAEModule:
+    prefix = f"{place}."
+    own = {k.removeprefix(prefix): each for k, each in tensors.items() if k.startswith(prefix)}
+    if any(each.dtype != torch.float32 for each in own.values()):
+        raise TypeError("expected weights in float32")
+    with torch.device("meta"):  # no memory and no time for weights that are replaced at once
+        module = VAEModule(n_items, config)
+    module.load_state_dict(own, assign=True)
+    return module.eval()
+
+
 def _tensors(vae: VAE) -> dict[str, torch.Tensor]:
     weights = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in vae.module.state_dict().items()
+        f"{place}.{name}": tensor.detach().cpu().contiguous()
+        for place, member in enumerate(vae.members)
+        for name, tensor in member.state_dict().items()
     }
     return weights | {
+        "n_members": torch.tensor(len(vae.members), dtype=torch.int64),
         "item_means": torch.from_numpy(vae.item_means),
         "item_counts": torch.from_numpy(vae.item_counts),
         "n_train_users": torch.tensor(vae.n_train_users, dtype=torch.int64),

@@ -10,6 +10,7 @@ from torch import nn
 
 from recsys.data.histories import blocks_of
 from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch, Encoder
 
@@ -29,12 +30,17 @@ class VAEModule(nn.Module):
 class VAE:
     """A trained model with its catalogue.
 
+    Its members were trained from different seeds, and their scores are averaged: with linear
+    decoders that is one inner product of their codes side by side. A model of neighbours alone
+    has no member, and each of its scores here is 0.
+
     Parameters
     ----------
     config : VAEConfig
+        Of each member.
     items : IdMap
         The catalogue; a column of every history and score is a position here.
-    module : VAEModule
+    members : tuple of VAEModule
     item_means : float32, shape (n_items,)
         What is taken from a value before it is encoded and given back to its score:
         the items' mean ratings, or zeros where x is binary or counts.
@@ -47,7 +53,7 @@ class VAE:
 
     config: VAEConfig
     items: IdMap
-    module: VAEModule
+    members: tuple[VAEModule, ...]
     item_means: NDArray[np.float32]
     item_counts: NDArray[np.int64]
     n_train_users: int
@@ -58,8 +64,13 @@ class VAE:
         """Size of the catalogue."""
         return len(self.items)
 
+    @property
+    def latent_dim(self) -> int:
+        """Width of the latent codes, all members together."""
+        return len(self.members) * self.config.latent_dim
+
     def encode(self, histories: csr_array) -> NDArray[np.float32]:
-        """Map histories to the posterior's means.
+        """Map histories to the posteriors' means, the members' side by side.
 
         Parameters
         ----------
@@ -70,12 +81,10 @@ class VAE:
         -------
         float32, shape (n_users, latent_dim)
         """
-        codes = [
-            self._encode_batch(histories, rows)
-            for rows in blocks_of(histories.shape[0], ENCODE_BATCH)
-        ]
-        empty = np.empty((0, self.config.latent_dim), dtype=np.float32)
-        return np.concatenate([empty, *codes])
+        codes = np.empty((histories.shape[0], self.latent_dim), dtype=np.float32)
+        for rows in blocks_of(histories.shape[0], ENCODE_BATCH):
+            self._encode_batch(histories[rows[0] : rows[-1] + 1], out=codes[rows[0] : rows[-1] + 1])
+        return codes
 
     def user_vectors(self, histories: csr_array) -> NDArray[np.float32]:
         """Latent means with a 1 appended, so that the bias is one more dimension.
@@ -94,9 +103,15 @@ class VAE:
         -------
         float32, shape (n_items, latent_dim + 1)
         """
-        weight = self.module.decoder.weight.detach().cpu().numpy()
-        bias = self.module.decoder.bias.detach().cpu().numpy() + self.item_means
-        return np.concatenate([weight, bias[:, None]], axis=1)
+        vectors = np.zeros((self.n_items, self.latent_dim + 1), dtype=np.float32)
+        share = np.float32(1 / max(1, len(self.members)))
+        width = self.config.latent_dim
+        for place, member in enumerate(self.members):
+            weight = member.decoder.weight.detach().cpu().numpy()
+            np.multiply(weight, share, out=vectors[:, place * width : (place + 1) * width])
+            vectors[:, -1] += member.decoder.bias.detach().cpu().numpy() * share
+        vectors[:, -1] += self.item_means
+        return vectors
 
     def score(self, histories: csr_array) -> NDArray[np.float32]:
         """Score the whole catalogue for each history; dense, so meant for blocks of users.
@@ -108,12 +123,28 @@ class VAE:
         """
         return self.user_vectors(histories) @ self.item_vectors().T
 
-    def _encode_batch(self, histories: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        device = self.module.decoder.weight.device
-        block = model_input(histories[rows[0] : rows[-1] + 1], self.config, self.item_means)
-        with torch.inference_mode():
-            mean, _ = self.module.encoder(Batch.of(block, np.arange(len(rows)), device))
-        return mean.cpu().numpy()  # type: ignore[no-any-return]
+    def _encode_batch(self, histories: csr_array, out: NDArray[np.float32]) -> None:
+        block = model_input(histories, self.config, self.item_means)
+        width = self.config.latent_dim
+        for place, member in enumerate(self.members):
+            device = member.decoder.weight.device
+            batch = Batch.of(block, np.arange(histories.shape[0]), device)
+            with torch.inference_mode():
+                mean, _ = member.encoder(batch)
+            out[:, place * width : (place + 1) * width] = mean.cpu().numpy()
+
+
+def without_members(train: Interactions) -> VAE:
+    """Give the VAE of a model of neighbours alone: the catalogue, and no code to score by."""
+    return VAE(
+        config=VAEConfig(values="binary"),
+        items=train.items,
+        members=(),
+        item_means=np.zeros(train.n_items, dtype=np.float32),
+        item_counts=train.item_counts(),
+        n_train_users=train.n_users,
+        liked_value=1.0,
+    )
 
 
 def model_input(matrix: csr_array, config: VAEConfig, item_means: NDArray[np.float32]) -> csr_array:

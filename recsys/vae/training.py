@@ -274,7 +274,7 @@ class _Run:
         return VAE(
             config=self.config,
             items=self.interactions.items,
-            module=module,
+            members=(module,),
             item_means=self.item_means,
             item_counts=self.interactions.item_counts(),
             n_train_users=self.interactions.n_users,

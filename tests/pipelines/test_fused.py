@@ -29,19 +29,22 @@ def models_of(cli, workspace):
 def test_the_default_model_is_fused_and_says_what_each_path_buys(cli, changeable, tiny_flags):
     err = train(cli, changeable, *tiny_flags).err
     (line,) = [each for each in err.splitlines() if each.startswith("item-item path: ")]
+    assert "item-item path, trial: " in err
     manifest = manifest_of(changeable)
     assert "item_item.npz" in manifest.files
-    assert manifest.format_version == 2
+    assert manifest.format_version == 3
+    assert manifest.config["kind"] == "fused"
     assert manifest.config["tau"] in TAUS
     assert manifest.config["neighbours"]["n_neighbours"] == 250
     assert manifest.config["vae"]["prior"] == "composite"
-    assert line.endswith(f"fused (tau {manifest.config['tau']:g})")
-    assert "ndcg@100 0." in line
+    assert line.startswith(f"item-item path: ndcg@100 {manifest.metrics['best_validation']:.4f}")
+    assert f"(tau {manifest.config['tau']:g}, " in line
     assert models_of(cli, changeable) == ["fused", "vae", "neighbours", "popularity"]
 
 
 def test_the_neighbours_have_settings_of_their_own(cli, changeable, tiny_flags):
-    train(cli, changeable, *tiny_flags, "-S", "n_neighbours=3", "-S", "neighbours.ridge=7")
+    words = ("--no-search", "-S", "n_neighbours=3", "-S", "neighbours.ridge=7")
+    train(cli, changeable, *tiny_flags, *words)
     neighbours = manifest_of(changeable).config["neighbours"]
     assert (neighbours["n_neighbours"], neighbours["ridge"]) == (3, 7.0)
 
@@ -56,21 +59,35 @@ def test_a_vae_alone_has_no_item_item_file(cli, changeable, tiny_flags):
     assert cli("recommend", "--user", "u001", workspace=changeable).code == 0
 
 
-def test_data_too_large_for_the_gram_matrix_leave_the_path_out_and_say_so(
-    cli, changeable, tiny_flags
-):
-    result = train(cli, changeable, *tiny_flags, "-S", "model.gram_gb=0")
-    left_out = "no item-item path: its Gram matrix would take 0.0 GB (model.gram_gb)"
-    assert left_out in result.err.splitlines()
-    assert "item_item.npz" not in manifest_of(changeable).files
-    assert models_of(cli, changeable) == ["vae", "popularity"]
+def test_without_search_the_settings_are_fitted_as_they_stand(cli, changeable, tiny_flags):
+    result = train(cli, changeable, *tiny_flags, "--no-search", "-S", "neighbours.ridge=7")
+    assert "trial" not in result.err
+    neighbours = manifest_of(changeable).config["neighbours"]
+    assert (neighbours["ridge"], neighbours["dropout"]) == (7.0, 0.5)
 
 
-def test_fused_on_request_is_fused_whatever_the_size(cli, changeable, tiny_flags):
-    words = ("-S", "model.gram_gb=0", "-S", "model.kind=fused")
-    result = train(cli, changeable, *tiny_flags, *words)
-    assert "no item-item path" not in result.err
-    assert "item_item.npz" in manifest_of(changeable).files
+def test_neighbours_alone_train_no_vae(cli, changeable):
+    result = train(cli, changeable, "-S", "model.kind=neighbours")
+    assert "epoch 1/" not in result.err
+    manifest = manifest_of(changeable)
+    assert (manifest.config["kind"], manifest.config["tau"]) == ("neighbours", 1.0)
+    assert manifest.metrics["best_validation"] > manifest.metrics["floor"]
+    assert models_of(cli, changeable) == ["neighbours", "popularity"]
+    assert cli("index", workspace=changeable).code == 0
+    (lists,) = cli("recommend", "--user", "u001", workspace=changeable).records
+    assert len(lists["items"]) == 10
+    assert cli("similar", "--item", lists["items"][0]["item"], workspace=changeable).code == 0
+    shown = cli("info", workspace=changeable).out
+    assert "item-item path" in shown
+    assert "VAE" not in shown
+
+
+def test_users_cannot_be_compared_without_latent_codes(cli, changeable):
+    train(cli, changeable, "-S", "model.kind=neighbours", "--no-search")
+    assert cli("index", workspace=changeable).code == 0
+    result = cli("similar", "--user", "u001", workspace=changeable)
+    assert result.code == 2
+    assert "train with model.kind=fused or vae" in result.complaint
 
 
 def test_a_gaussian_model_is_a_vae_alone_by_default(cli, changeable, tiny_flags):
@@ -89,8 +106,7 @@ def test_without_validation_users_tau_is_the_default(cli, changeable, tiny_flags
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("model.kind=both", "model.kind is 'both', expected one of auto, fused, vae"),
-        ("model.gram_gb=much", "model.gram_gb is 'much', expected a number"),
+        ("model.kind=both", "model.kind is 'both', expected one of auto, fused, vae, neighbours"),
         ("neighbours.dropout=1", "neighbours.dropout is 1.0, expected at least 0 and below 1"),
         ("n_neighbours=0", "neighbours.n_neighbours is 0, expected at least 1"),
     ],
@@ -151,9 +167,3 @@ def test_ratings_are_not_fused(cli, changeable, tiny_flags):
     result = cli(*words, workspace=changeable)
     assert result.code == 2
     assert "the gaussian likelihood scores in ratings" in result.complaint
-
-
-def test_a_negative_limit_of_memory_is_refused(cli, changeable):
-    result = cli("train", "-S", "model.gram_gb=-1", workspace=changeable)
-    assert result.code == 2
-    assert "model.gram_gb is -1.0, expected at least 0" in result.complaint

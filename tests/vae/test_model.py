@@ -34,7 +34,7 @@ def test_a_score_is_the_product_of_user_and_item_vector(trained, split):
 
 def test_the_item_means_of_a_rating_model_are_in_its_scores(ratings_model, matrix_of):
     histories = matrix_of([[0, 3, 0, -2, 0, 0, 0, 0, 1]])
-    decoder = ratings_model.module.decoder
+    decoder = ratings_model.members[0].decoder
     code = ratings_model.encode(histories)
     logits = code @ decoder.weight.detach().numpy().T + decoder.bias.detach().numpy()
     found = ratings_model.score(histories)

@@ -52,7 +52,7 @@ def data(interactions_of):
 
 
 def weights_of(vae) -> dict[str, torch.Tensor]:
-    return vae.module.state_dict()
+    return vae.members[0].state_dict()
 
 
 def assert_same_bits(one, other) -> None:
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bits(data, name):
 def test_another_seed_gives_another_model(data):
     one = train(data, SMALL, SHORT)
     other = train(data, SMALL, replace(SHORT, seed=4))
-    assert not torch.equal(one.module.decoder.weight, other.module.decoder.weight)
+    assert not torch.equal(one.members[0].decoder.weight, other.members[0].decoder.weight)
 
 
 def test_training_leaves_the_global_random_state_alone(data):
@@ -186,7 +186,7 @@ vae = train(
     validate=lambda score: float(score(matrix[:5]).std()),
     checkpoint=Path(sys.argv[1]),
 )
-save_file(vae.module.state_dict(), sys.argv[2])
+save_file(vae.members[0].state_dict(), sys.argv[2])
 """
 
 

@@ -1,0 +1,116 @@
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from recsys.fusion import TAUS, SparsePath
+from recsys.neighbours.config import NeighboursConfig
+from recsys.neighbours.item_item import fit_item_item
+from recsys.tuning import MOST_TRIALS, STEPS, Trial, n_trials, search
+
+START = NeighboursConfig(n_neighbours=20, ridge=20.0)
+
+
+def trial(by_user) -> Trial:
+    return Trial(START, SparsePath(None, 1.0), np.array(by_user, dtype=float))
+
+
+def test_a_trial_beats_another_by_more_than_a_standard_error():
+    """Differences .2 and 0: mean .1, standard error .1; three of .2 push the mean above it."""
+    level = trial([0.5, 0.5])
+    assert not trial([0.7, 0.5]).beats(level)
+    assert trial([0.7, 0.6]).beats(level)
+    assert not level.beats(level)
+
+
+def test_one_user_settles_nothing():
+    assert not trial([1.0]).beats(trial([0.0]))
+
+
+def test_the_number_of_trials_falls_with_the_catalogue():
+    counts = [n_trials(n) for n in (10, 10**5, 2 * 10**5, 10**6, 10**7)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == MOST_TRIALS
+    assert 2 <= counts[2] < MOST_TRIALS
+    assert counts[-2:] == [0, 0]
+
+
+@pytest.fixture
+def recorded(split):
+    """Search the tiny split's neighbours; gives what was chosen and the trials."""
+
+    def run(start, trials, dense=None):
+        seen = []
+        best = search(
+            split.train,
+            start,
+            dense,
+            split.validation,
+            trials=trials,
+            n_threads=1,
+            on_trial=seen.append,
+        )
+        return best, seen
+
+    return run
+
+
+def changed_values(one: NeighboursConfig, other: NeighboursConfig) -> list[str]:
+    return [key for key, value in asdict(one).items() if getattr(other, key) != value]
+
+
+def test_a_trial_changes_one_value_of_the_best_and_none_comes_twice(recorded):
+    _, trials = recorded(replace(START, ridge=2000.0), 12)
+    configs = [each.config for each in trials]
+    assert len(set(configs)) == len(configs) > 6
+    best = trials[0]
+    for each in trials[1:]:
+        (key,) = changed_values(each.config, best.config)
+        assert key in dict(STEPS)
+        if each.beats(best):
+            best = each
+
+
+def test_a_bad_start_is_left_behind(recorded):
+    """With next to no ridge and no dropout, chance neighbours explain an item."""
+    bad = replace(START, ridge=0.01, dropout=0.0)
+    best, trials = recorded(bad, 12)
+    assert changed_values(best.config, bad)
+    assert best.by_user.mean() > trials[0].by_user.mean() + 0.01
+
+
+def test_where_no_step_helps_the_search_ends_with_the_start(recorded, monkeypatch):
+    monkeypatch.setattr(Trial, "beats", lambda one, other: False)
+    best, trials = recorded(START, 12)
+    assert best.config == START
+    assert len(trials) == 1 + len(STEPS)
+
+
+def test_trials_are_narrow_and_what_is_chosen_is_as_wide_as_asked(recorded, monkeypatch):
+    monkeypatch.setattr("recsys.tuning.SEARCH_NEIGHBOURS", 5)
+    best, trials = recorded(START, 3)
+    assert [each.config.n_neighbours for each in trials] == [5, 5, 5]
+    assert best.config.n_neighbours == 20
+
+
+def test_without_trials_the_start_is_fitted(recorded, split):
+    best, trials = recorded(START, 0)
+    assert trials == []
+    assert best.config == START
+    alone = fit_item_item(split.train, START, n_threads=1)
+    np.testing.assert_array_equal(best.path.item_item.weights.data, alone.weights.data)
+
+
+def test_the_same_data_give_the_same_answer(recorded):
+    one, other = recorded(START, 5)[0], recorded(START, 5)[0]
+    assert one.config == other.config
+    np.testing.assert_array_equal(one.by_user, other.by_user)
+
+
+def test_neighbours_alone_need_no_tau(recorded):
+    assert recorded(START, 0)[0].path.tau == 1.0
+
+
+def test_beside_a_vae_each_trial_has_its_tau(recorded, trained):
+    _, trials = recorded(START, 3, trained.score)
+    assert all(each.path.tau in TAUS for each in trials)
