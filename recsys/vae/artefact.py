@@ -76,14 +76,16 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
     """
     items = load_ids(artefact.file("items.parquet"), "item", MADE_BY)
     try:
-        config = VAEConfig(**artefact.manifest.config["vae"])
         tensors = load_file(artefact.file("weights.safetensors"), device=device)
         means, counts = tensors.pop("item_means"), tensors.pop("item_counts")
         n_train_users = int(tensors.pop("n_train_users"))
         liked_value = float(tensors.pop("liked_value"))
         n_members = int(tensors.pop("n_members", torch.tensor(1)))
+        settings = dict(artefact.manifest.config["vae"])
         if artefact.manifest.format_version < 3:  # one member, whose tensors bore no number
+            settings["members"] = 1
             tensors = {f"0.{name}": tensor for name, tensor in tensors.items()}
+        config = VAEConfig(**settings)
         members = tuple(_member(len(items), config, tensors, place) for place in range(n_members))
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

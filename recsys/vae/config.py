@@ -43,6 +43,8 @@ class VAEConfig:
         1 is a shallow encoder; more are added densely (each sees the sum of all before it).
     dropout : float
         Share of a history's items that are hidden in training.
+    members : int
+        VAEs of different initial weights and noise whose scores are averaged.
     """
 
     likelihood: Likelihood = "multinomial"
@@ -57,6 +59,7 @@ class VAEConfig:
     hidden_dim: int = 600
     encoder_layers: int = 5
     dropout: float = 0.5
+    members: int = 2
 
     def __post_init__(self) -> None:
         _one_of("vae.likelihood", self.likelihood, Likelihood)
@@ -69,6 +72,7 @@ class VAEConfig:
         _in_range("vae.latent_dim", self.latent_dim, at_least=1)
         _in_range("vae.hidden_dim", self.hidden_dim, at_least=1)
         _in_range("vae.encoder_layers", self.encoder_layers, at_least=1)
+        _in_range("vae.members", self.members, at_least=1)
         _in_range("vae.dropout", self.dropout, at_least=0, below=1)
 
     @property

@@ -1,9 +1,11 @@
 """What an epoch adds up to, and the report that is made of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+
+from recsys.vae.member import Terms
 
 ACTIVE_VARIANCE = 0.01
 """A latent unit is active when its mean varies more than this over users (Burda et al. 2016)."""
@@ -38,9 +40,11 @@ class Tally:
         self._terms = torch.zeros(2, dtype=torch.float64, device=device)
         self._sums = torch.zeros(2, latent_dim, dtype=torch.float64, device=device)
 
-    def add(self, reconstruction: Tensor, kl: Tensor, mean: Tensor) -> None:
-        """Add one step's terms (nats, summed over users) and latent means."""
-        self._terms += torch.stack([reconstruction, kl])
+    def add(self, members: Sequence[Terms]) -> None:
+        """Add one step: the mean of the members' terms, and their latent means side by side."""
+        terms = torch.stack([torch.stack([each.reconstruction, each.kl]) for each in members])
+        mean = torch.cat([each.mean for each in members], dim=1)
+        self._terms += terms.mean(0)
         self._sums += torch.stack([mean.sum(0), mean.square().sum(0)])
 
     @property

@@ -3,11 +3,11 @@
 Every random number of an epoch comes from (seed, epoch), so a checkpoint holds no random state.
 """
 
-import copy
 import hashlib
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from recsys.errors import DataError, TrainingError
 from recsys.ranking import Scorer
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
-from recsys.vae.encoder import Batch, Encoder
+from recsys.vae.encoder import Batch
+from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
-from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, standard_kl
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.tally import EpochReport, Tally
 
@@ -104,8 +104,9 @@ class _Run:
         self.inputs = model_input(interactions.matrix, config, self.item_means)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            self.module = VAEModule(interactions.n_items, config).to(device)
-        self.previous_encoder = _frozen_copy(self.module, interactions.n_items, config)
+            modules = [VAEModule(interactions.n_items, config) for _ in range(config.members)]
+        self.members = [Member(module.to(device), config) for module in modules]
+        self.module = torch.nn.ModuleList(modules)
         self.optimiser = torch.optim.Adam(
             self.module.parameters(), lr=training.learning_rate, fused=True
         )
@@ -147,7 +148,7 @@ class _Run:
             reconstruction=tally.reconstruction / n_users,
             kl=tally.kl / n_users,
             active_units=tally.active_units(n_users),
-            latent_dim=self.config.latent_dim,
+            latent_dim=self.config.members * self.config.latent_dim,
             validation=validation,
             best_validation=self.best_validation,
             best_epoch=self.best_epoch,
@@ -170,67 +171,29 @@ class _Run:
     def _train_epoch(self) -> Tally:
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
         order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
-        generator = torch.Generator(self.device)
-        generator.manual_seed(int(seeds.generate_state(1)[0]))
-        tally = Tally(self.config.latent_dim, self.device)
-        if self.config.prior == "composite":
-            self.previous_encoder.load_state_dict(self.module.encoder.state_dict())
-        self.module.train()
-        for step in range(self.steps_per_epoch):
-            first = step * self.training.batch_size
-            rows = order[first : first + self.training.batch_size]
-            self._step(Batch.of(self.inputs, rows, self.device), step, generator, tally)
+        tally = Tally(self.config.members * self.config.latent_dim, self.device)
+        for member, seed in zip(
+            self.members, seeds.generate_state(len(self.members)), strict=True
+        ):
+            member.begin_epoch(int(seed))
+        with threads_for(len(self.members)) as pool:
+            for step in range(self.steps_per_epoch):
+                first = step * self.training.batch_size
+                rows = order[first : first + self.training.batch_size]
+                progress = self.epoch + step / self.steps_per_epoch
+                self._step(Batch.of(self.inputs, rows, self.device), progress, tally, pool)
         self.module.eval()
         return tally
 
-    def _step(self, batch: Batch, step: int, generator: torch.Generator, tally: Tally) -> None:
-        progress = self.epoch + step / self.steps_per_epoch
+    def _step(self, batch: Batch, progress: float, tally: Tally, pool: Executor) -> None:
+        """Every member's gradient of the same users, side by side; then one step of them all."""
         for group in self.optimiser.param_groups:
             group["lr"] = cosine_rate(self.training.learning_rate, progress / self.training.epochs)
-        mean, log_variance = self.module.encoder(batch, generator)
-        latents = mean
-        if not self.config.autoencoder:
-            noise = torch.empty_like(mean).normal_(generator=generator)
-            latents = mean + noise * (0.5 * log_variance).exp()
-        reconstruction = self._reconstruction(latents, batch)
-        kl = self._weighted_kl(latents, mean, log_variance, batch, progress)
         self.optimiser.zero_grad(set_to_none=True)
-        ((reconstruction + kl) / len(batch.lengths)).backward()  # type: ignore[no-untyped-call]
+        kl_weight = annealed(self.config, progress)
+        terms = list(pool.map(lambda each: each.add_gradient(batch, kl_weight), self.members))
         self.optimiser.step()
-        tally.add(reconstruction.detach(), kl.detach(), mean.detach())
-
-    def _reconstruction(self, latents: Tensor, batch: Batch) -> Tensor:
-        decoder = self.module.decoder
-        if self.config.likelihood == "multinomial":
-            return multinomial_nll(latents, decoder.weight, decoder.bias, batch)
-        return gaussian_nll(
-            latents,
-            decoder.weight,
-            decoder.bias,
-            batch,
-            scale=self.config.reconstruction_weight,
-            observed=self.config.predicts_ratings,
-        )
-
-    def _weighted_kl(
-        self, latents: Tensor, mean: Tensor, log_variance: Tensor, batch: Batch, progress: float
-    ) -> Tensor:
-        if self.config.autoencoder:
-            return torch.zeros((), device=self.device)
-        if self.config.prior == "composite":
-            with torch.no_grad():
-                old_mean, old_log_variance = self.previous_encoder(batch)
-            kl = composite_kl(latents, mean, log_variance, old_mean, old_log_variance)
-        else:
-            kl = standard_kl(mean, log_variance)
-        if self.config.kl_scale == "per_click":
-            kl = kl * self._clicks(batch)
-        return annealed(self.config, progress) * kl.sum()
-
-    def _clicks(self, batch: Batch) -> Tensor:
-        if self.config.predicts_ratings:  # centred values cancel: count the ratings instead
-            return batch.lengths.to(torch.float32)
-        return batch.sum_by_user(batch.values)
+        tally.add(terms)
 
     def _validate(self, validate: Callable[[Scorer], float] | None) -> float | None:
         """Score the current weights when due, and remember them if they are the best."""
@@ -241,7 +204,7 @@ class _Run:
             return None
         if not last and self.epoch % self.training.validate_every:
             return None
-        value = validate(self._model(self.module).score)
+        value = validate(self._model().score)
         if math.isnan(value):
             raise TrainingError(
                 f"the validation figure is not a number after epoch {self.epoch}: the validation "
@@ -266,15 +229,14 @@ class _Run:
 
     def best_model(self) -> VAE:
         """The model with the best weights."""
-        module = copy.deepcopy(self.module)
-        module.load_state_dict(self.best_weights)
-        return self._model(module.eval())
+        self.module.load_state_dict(self.best_weights)
+        return self._model()
 
-    def _model(self, module: VAEModule) -> VAE:
+    def _model(self) -> VAE:
         return VAE(
             config=self.config,
             items=self.interactions.items,
-            members=(module,),
+            members=tuple(each.module for each in self.members),
             item_means=self.item_means,
             item_counts=self.interactions.item_counts(),
             n_train_users=self.interactions.n_users,
@@ -336,11 +298,3 @@ def _collapse_message(report: EpochReport, config: VAEConfig) -> str:
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-
-
-def _frozen_copy(module: VAEModule, n_items: int, config: VAEConfig) -> Encoder:
-    """The composite prior's encoder of the epoch before; the live one where there is no such."""
-    if config.prior != "composite":
-        return module.encoder
-    with torch.random.fork_rng(devices=[]):
-        return Encoder(n_items, config).to(module.decoder.weight.device).eval()

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from recsys.vae import model as model_module
 from recsys.vae.config import TrainingConfig, VAEConfig
-from recsys.vae.model import model_input
+from recsys.vae.model import model_input, without_members
 from recsys.vae.training import train
 
 
@@ -22,7 +25,7 @@ def test_a_score_is_the_product_of_user_and_item_vector(trained, split):
     histories = split.test.fold_in.matrix[:7]
     users, items = trained.user_vectors(histories), trained.item_vectors()
     assert users.dtype == items.dtype == trained.score(histories).dtype == np.float32
-    assert users.shape == (7, trained.config.latent_dim + 1)
+    assert users.shape == (7, trained.latent_dim + 1)
     np.testing.assert_array_equal(users[:, -1], 1)
     np.testing.assert_allclose(
         trained.score(histories),
@@ -34,11 +37,34 @@ def test_a_score_is_the_product_of_user_and_item_vector(trained, split):
 
 def test_the_item_means_of_a_rating_model_are_in_its_scores(ratings_model, matrix_of):
     histories = matrix_of([[0, 3, 0, -2, 0, 0, 0, 0, 1]])
-    decoder = ratings_model.members[0].decoder
-    code = ratings_model.encode(histories)
-    logits = code @ decoder.weight.detach().numpy().T + decoder.bias.detach().numpy()
     found = ratings_model.score(histories)
+    logits = logits_of(ratings_model, histories)
     np.testing.assert_allclose(found, logits + ratings_model.item_means, atol=1e-5)
+
+
+def logits_of(model, histories) -> np.ndarray:
+    """The mean of the members' logits, each from its own part of the codes."""
+    codes = np.split(model.encode(histories), len(model.members), axis=1)
+    decoders = [member.decoder for member in model.members]
+    with torch.no_grad():
+        each = [d(torch.from_numpy(c)).numpy() for d, c in zip(decoders, codes, strict=True)]
+    return np.mean(each, axis=0)
+
+
+def test_a_score_is_the_mean_of_the_members_scores(trained, split):
+    assert len(trained.members) == 2
+    histories = split.test.fold_in.matrix[:7]
+    alone = [replace(trained, members=(each,)).score(histories) for each in trained.members]
+    assert not np.allclose(*alone, atol=1e-2)
+    np.testing.assert_allclose(trained.score(histories), np.mean(alone, axis=0), atol=1e-5)
+
+
+def test_without_members_every_score_is_zero(split):
+    nothing = without_members(split.train)
+    assert nothing.latent_dim == 0
+    scores = nothing.score(split.test.fold_in.matrix[:3])
+    np.testing.assert_array_equal(scores, np.zeros((3, split.train.n_items)))
+    assert nothing.item_counts.sum() == split.train.matrix.nnz
 
 
 def test_encoding_in_blocks_changes_nothing(trained, split, monkeypatch):
@@ -50,7 +76,7 @@ def test_encoding_in_blocks_changes_nothing(trained, split, monkeypatch):
 
 def test_nobody_has_no_codes(trained):
     nobody = csr_array((0, trained.n_items), dtype=np.float32)
-    assert trained.encode(nobody).shape == (0, trained.config.latent_dim)
+    assert trained.encode(nobody).shape == (0, trained.latent_dim)
     assert trained.score(nobody).shape == (0, trained.n_items)
 
 

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from recsys.baselines import Popularity, mean_metric
 from recsys.errors import DataError, TrainingError
 from recsys.metrics import DEFAULT_VALIDATION_METRIC
+from recsys.vae import member as member_module
 from recsys.vae import tally
 from recsys.vae import training as training_module
 from recsys.vae.config import TrainingConfig, VAEConfig
@@ -22,10 +23,13 @@ from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.training import train
 
 ROOT = Path(__file__).parents[2]
-SMALL = VAEConfig(values="binary", latent_dim=4, hidden_dim=8, encoder_layers=2, kl_weight=0.01)
+SMALL = VAEConfig(
+    values="binary", latent_dim=4, hidden_dim=8, encoder_layers=2, kl_weight=0.01, members=1
+)
 SHORT = TrainingConfig(epochs=4, batch_size=8, learning_rate=0.01, validate_every=1, seed=3)
 
 FAMILY = {
+    "two members": replace(SMALL, members=2),
     "multinomial, standard prior": SMALL,
     "composite prior": replace(SMALL, prior="composite"),
     "gaussian ratings": replace(SMALL, likelihood="gaussian", values="weighted"),
@@ -52,7 +56,7 @@ def data(interactions_of):
 
 
 def weights_of(vae) -> dict[str, torch.Tensor]:
-    return vae.members[0].state_dict()
+    return torch.nn.ModuleList(vae.members).state_dict()
 
 
 def assert_same_bits(one, other) -> None:
@@ -91,6 +95,33 @@ def test_another_seed_gives_another_model(data):
     one = train(data, SMALL, SHORT)
     other = train(data, SMALL, replace(SHORT, seed=4))
     assert not torch.equal(one.members[0].decoder.weight, other.members[0].decoder.weight)
+
+
+def test_members_differ_and_the_first_is_the_one_that_trains_alone(data):
+    both = train(data, replace(SMALL, members=2), SHORT)
+    first, second = both.members
+    assert not torch.equal(first.decoder.weight, second.decoder.weight)
+    assert_same_bits(replace(both, members=(first,)), train(data, SMALL, SHORT))
+
+
+def test_the_report_is_of_all_members(data):
+    seen = {}
+    for members in (1, 2):
+        config = replace(SMALL, members=members)
+        train(
+            data,
+            config,
+            replace(SHORT, epochs=1),
+            on_epoch=lambda r, m=members: seen.update({m: r}),
+        )
+    assert (seen[1].latent_dim, seen[2].latent_dim) == (4, 8)
+    assert seen[2].loss == pytest.approx(seen[1].loss, rel=0.1)  # the mean, not the sum
+
+
+def test_training_leaves_the_number_of_threads_alone(data):
+    before = torch.get_num_threads()
+    train(data, replace(SMALL, members=2), SHORT)
+    assert torch.get_num_threads() == before
 
 
 def test_training_leaves_the_global_random_state_alone(data):
@@ -267,13 +298,13 @@ def test_patience_is_off_by_default(data):
 
 def test_the_composite_prior_knows_the_encoder_at_the_start_of_the_epoch(data, monkeypatch):
     is_the_present_one = []
-    real = training_module.composite_kl
+    real = member_module.composite_kl
 
     def watched(latents, mean, log_variance, old_mean, old_log_variance):
         is_the_present_one.append(torch.allclose(mean, old_mean, atol=1e-6))
         return real(latents, mean, log_variance, old_mean, old_log_variance)
 
-    monkeypatch.setattr(training_module, "composite_kl", watched)
+    monkeypatch.setattr(member_module, "composite_kl", watched)
     config = replace(SMALL, prior="composite", dropout=0)
     train(data, config, replace(SHORT, batch_size=10))  # three steps in each of four epochs
     assert is_the_present_one == [True, False, False] * 4

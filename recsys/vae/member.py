@@ -1,0 +1,121 @@
+"""One VAE of a training: its loss on a batch of users, and the gradient of that."""
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.vae.config import VAEConfig
+from recsys.vae.encoder import Batch, Encoder
+from recsys.vae.model import VAEModule
+from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, standard_kl
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What a step adds to the epoch's report.
+
+    Parameters
+    ----------
+    reconstruction, kl : Tensor
+        Scalars, nats summed over the batch's users; the KL with its weight.
+    mean : Tensor, shape (n_users, latent_dim)
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    mean: Tensor
+
+
+class Member:
+    """A module under training, with its own noise and its own past.
+
+    Parameters
+    ----------
+    module : VAEModule
+    config : VAEConfig
+    """
+
+    def __init__(self, module: VAEModule, config: VAEConfig) -> None:
+        self.module, self.config = module, config
+        self.device = module.decoder.weight.device
+        self.generator = torch.Generator(self.device)
+        self.previous_encoder = _frozen_copy(module, config)
+
+    def begin_epoch(self, seed: int) -> None:
+        """Seed the noise, and remember today's encoder for the composite prior."""
+        self.generator.manual_seed(seed)
+        if self.config.prior == "composite":
+            self.previous_encoder.load_state_dict(self.module.encoder.state_dict())
+        self.module.train()
+
+    def add_gradient(self, batch: Batch, kl_weight: float) -> Terms:
+        """Leave the gradient of the mean loss of the batch's users in the module."""
+        mean, log_variance = self.module.encoder(batch, self.generator)
+        latents = mean
+        if not self.config.autoencoder:
+            noise = torch.empty_like(mean).normal_(generator=self.generator)
+            latents = mean + noise * (0.5 * log_variance).exp()
+        reconstruction = self._reconstruction(latents, batch)
+        kl = self._weighted_kl(latents, mean, log_variance, batch, kl_weight)
+        ((reconstruction + kl) / len(batch.lengths)).backward()  # type: ignore[no-untyped-call]
+        return Terms(reconstruction.detach(), kl.detach(), mean.detach())
+
+    def _reconstruction(self, latents: Tensor, batch: Batch) -> Tensor:
+        decoder = self.module.decoder
+        if self.config.likelihood == "multinomial":
+            return multinomial_nll(latents, decoder.weight, decoder.bias, batch)
+        return gaussian_nll(
+            latents,
+            decoder.weight,
+            decoder.bias,
+            batch,
+            scale=self.config.reconstruction_weight,
+            observed=self.config.predicts_ratings,
+        )
+
+    def _weighted_kl(
+        self, latents: Tensor, mean: Tensor, log_variance: Tensor, batch: Batch, kl_weight: float
+    ) -> Tensor:
+        if self.config.autoencoder:
+            return torch.zeros((), device=self.device)
+        if self.config.prior == "composite":
+            with torch.no_grad():
+                old_mean, old_log_variance = self.previous_encoder(batch)
+            kl = composite_kl(latents, mean, log_variance, old_mean, old_log_variance)
+        else:
+            kl = standard_kl(mean, log_variance)
+        if self.config.kl_scale == "per_click":
+            kl = kl * self._clicks(batch)
+        return kl_weight * kl.sum()
+
+    def _clicks(self, batch: Batch) -> Tensor:
+        if self.config.predicts_ratings:  # centred values cancel: count the ratings instead
+            return batch.lengths.to(torch.float32)
+        return batch.sum_by_user(batch.values)
+
+
+@contextlib.contextmanager
+def threads_for(n_members: int) -> Iterator[Executor]:
+    """One thread a member, each with its share of the cores.
+
+    Small matrices keep one core busy and not two, so members side by side take hardly longer
+    than one of them alone.
+    """
+    share = max(1, torch.get_num_threads() // n_members)
+    with ThreadPoolExecutor(
+        n_members, initializer=torch.set_num_threads, initargs=(share,)
+    ) as pool:
+        yield pool
+
+
+def _frozen_copy(module: VAEModule, config: VAEConfig) -> Encoder:
+    """The composite prior's encoder of the epoch before; the live one where there is no such."""
+    if config.prior != "composite":
+        return module.encoder
+    n_items, _ = module.encoder.item_embeddings.shape
+    with torch.random.fork_rng(devices=[]):
+        return Encoder(n_items, config).to(module.decoder.weight.device).eval()
