@@ -100,6 +100,9 @@ class TrainingConfig:
         never reaches the small learning rates.
     seed : int
         Order of users, dropout, sampling and initial weights.
+    logits_mb : int
+        Memory of the users x items scores of a step, all members together; above it they are
+        made block by block.
     """
 
     epochs: int = 60
@@ -108,8 +111,10 @@ class TrainingConfig:
     validate_every: int = 5
     patience: int = 0
     seed: int = 42
+    logits_mb: int = 512
 
     def __post_init__(self) -> None:
+        _in_range("training.logits_mb", self.logits_mb, at_least=1)
         _in_range("training.epochs", self.epochs, at_least=1)
         _in_range("training.batch_size", self.batch_size, at_least=1)
         _in_range("training.learning_rate", self.learning_rate, above=0)

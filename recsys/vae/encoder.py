@@ -1,6 +1,7 @@
 """Histories in, the posterior's mean and log-variance out; sparse from end to end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class Batch:
             lengths=torch.from_numpy(lengths).to(device),
         )
 
-    @property
+    @cached_property
     def users(self) -> Tensor:
         """The user of each click, 0 .. n_users-1; int64, shape (n_clicks,)."""
         users = torch.arange(len(self.lengths), device=self.items.device)
@@ -91,12 +92,15 @@ class Encoder(nn.Module):
         -------
         mean, log_variance : float32, shape (n_users, latent_dim)
         """
-        weights = self._normalised(batch)
+        inputs = replace(batch, values=self._normalised(batch))
         if generator is not None and self.dropout > 0:
-            kept = torch.empty_like(weights).bernoulli_(1 - self.dropout, generator=generator)
-            weights = weights * kept / (1 - self.dropout)
+            inputs = self._some_of(inputs, generator)
         hidden = embedding_bag(
-            batch.items, self.item_embeddings, batch.starts, mode="sum", per_sample_weights=weights
+            inputs.items,
+            self.item_embeddings,
+            inputs.starts,
+            mode="sum",
+            per_sample_weights=inputs.values,
         )
         hidden = self.norms[0](silu(hidden + self.first_bias))
         total = hidden
@@ -104,6 +108,18 @@ class Encoder(nn.Module):
             hidden = norm(silu(layer(hidden) + total))
             total = total + hidden
         return self.mean(hidden), self.log_variance(hidden)
+
+    def _some_of(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Drop items at random, so that no time goes into them, and scale up the others."""
+        chances = torch.empty_like(batch.values).bernoulli_(1 - self.dropout, generator=generator)
+        kept = chances.nonzero()[:, 0]
+        lengths = batch.sum_by_user(chances).to(torch.int64)
+        return Batch(
+            items=batch.items[kept],
+            starts=lengths.cumsum(0) - lengths,
+            values=batch.values[kept] / (1 - self.dropout),
+            lengths=lengths,
+        )
 
     def _normalised(self, batch: Batch) -> Tensor:
         norms = batch.sum_by_user(batch.values.square()).sqrt()

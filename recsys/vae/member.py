@@ -11,7 +11,8 @@ from torch import Tensor
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch, Encoder
 from recsys.vae.model import VAEModule
-from recsys.vae.objective import composite_kl, gaussian_nll, multinomial_nll, standard_kl
+from recsys.vae.multinomial import multinomial_nll
+from recsys.vae.objective import composite_kl, gaussian_nll, standard_kl
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,12 @@ class Member:
     ----------
     module : VAEModule
     config : VAEConfig
+    logits_bytes : int
+        Memory of the users x items scores of a step.
     """
 
-    def __init__(self, module: VAEModule, config: VAEConfig) -> None:
-        self.module, self.config = module, config
+    def __init__(self, module: VAEModule, config: VAEConfig, logits_bytes: int) -> None:
+        self.module, self.config, self.logits_bytes = module, config, logits_bytes
         self.device = module.decoder.weight.device
         self.generator = torch.Generator(self.device)
         self.previous_encoder = _frozen_copy(module, config)
@@ -67,7 +70,7 @@ class Member:
     def _reconstruction(self, latents: Tensor, batch: Batch) -> Tensor:
         decoder = self.module.decoder
         if self.config.likelihood == "multinomial":
-            return multinomial_nll(latents, decoder.weight, decoder.bias, batch)
+            return multinomial_nll(latents, decoder.weight, decoder.bias, batch, self.logits_bytes)
         return gaussian_nll(
             latents,
             decoder.weight,

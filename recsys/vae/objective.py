@@ -1,7 +1,6 @@
 """What training minimises: reconstruction + weight * KL, in nats per user; lower is better."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,42 +11,6 @@ _LOG_2PI = math.log(2 * math.pi)
 
 COMPOSITE_WEIGHTS = (3 / 20, 3 / 4, 1 / 10)
 """RecVAE's mixture: N(0, I), the previous encoder's posterior, N(0, e^10)."""
-
-
-class MultinomialNLL(torch.autograd.Function):
-    """Minus the sum over users and clicks of value * log softmax(W z + b).
-
-    The users x items logits are the only large buffer: the backward pass turns them into their
-    own gradient, where autograd would hold three of that size (Liang et al. 2018, eq. 2).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-        """Sum over the batch; scalar, nats."""
-        logits = torch.addmm(bias, latents, weight.t())
-        log_normaliser = torch.logsumexp(logits, dim=1)
-        users = batch.users
-        clicked = logits[users, batch.items] - log_normaliser[users]
-        ctx.save_for_backward(latents, weight, logits, log_normaliser)
-        ctx.batch = batch
-        return -(batch.values * clicked).sum()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """d/dlogits = |x| softmax - x, times the incoming gradient."""
-        (outer,) = gradients
-        latents, weight, logits, log_normaliser = ctx.saved_tensors
-        batch: Batch = ctx.batch
-        totals = batch.sum_by_user(batch.values)
-        gradient = logits.sub_(log_normaliser[:, None]).exp_().mul_((totals * outer)[:, None])
-        # Each (user, item) pair occurs once, so plain indexing adds nothing twice.
-        gradient[batch.users, batch.items] -= batch.values * outer
-        return gradient @ weight, gradient.t() @ latents, gradient.sum(0), None
-
-
-def multinomial_nll(latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch) -> Tensor:
-    """Minus log-likelihood of the batch under softmax(W z + b); scalar, nats, summed over users."""
-    return MultinomialNLL.apply(latents, weight, bias, batch)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def gaussian_nll(

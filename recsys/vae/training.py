@@ -105,7 +105,8 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             modules = [VAEModule(interactions.n_items, config) for _ in range(config.members)]
-        self.members = [Member(module.to(device), config) for module in modules]
+        logits_bytes = training.logits_mb * 2**20 // config.members
+        self.members = [Member(each.to(device), config, logits_bytes) for each in modules]
         self.module = torch.nn.ModuleList(modules)
         self.optimiser = torch.optim.Adam(
             self.module.parameters(), lr=training.learning_rate, fused=True
@@ -172,9 +173,7 @@ class _Run:
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
         order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
         tally = Tally(self.config.members * self.config.latent_dim, self.device)
-        for member, seed in zip(
-            self.members, seeds.generate_state(len(self.members)), strict=True
-        ):
+        for member, seed in zip(self.members, seeds.generate_state(len(self.members)), strict=True):
             member.begin_epoch(int(seed))
         with threads_for(len(self.members)) as pool:
             for step in range(self.steps_per_epoch):
