@@ -32,12 +32,13 @@ class Size:
     items: int
     latents: int
     neighbours: int = 0
+    mean_history: int = MEAN_HISTORY
 
 
 def make_events(size: Size, rng: np.random.Generator) -> Events:
     """Draw log-normal history lengths and Zipf items; every pair once, in random file order."""
     activity = rng.lognormal(sigma=1.0, size=size.users)
-    wanted = MEAN_HISTORY * activity / activity.mean()
+    wanted = size.mean_history * activity / activity.mean()
     lengths = np.maximum(1, DRAWN_PER_KEPT * wanted).astype(np.int64)
     popularity = 1 / np.arange(1, size.items + 1)
     places = np.cumsum(popularity / popularity.sum())

@@ -59,7 +59,7 @@ def cli(context: click.Context, workspace: Path, format_: Format | None) -> None
     Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 usage or
     configuration, 3 bad input data, 4 unknown id, 130 interrupted.
     """
-    context.obj = Session(Workspace(workspace), format_)
+    context.obj = Session(Workspace(workspace), format_, owns_process=bool(context.obj))
 
 
 for _command in (
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Read when torch is loaded, which is later. Threads that spin while they wait make training
     # many times slower when other processes want the cores: see docs/experiments.md.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    exit_code = run(arguments)
+    exit_code = run(arguments, owns_process=arguments is None)
     sys.stdout.flush()
     sys.stderr.flush()
     # Without Python's tear-down: now and then a reader thread of pyarrow is still alive after a
@@ -92,10 +92,18 @@ def main(arguments: list[str] | None = None) -> None:
     os._exit(exit_code)
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
+def run(arguments: list[str] | None = None, *, owns_process: bool = False) -> int:
+    """Run the command line and give its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str or None
+        None: the process's own.
+    owns_process : bool
+        Whether the process is this command and nothing else, so that it may start itself again.
+    """
     try:
-        result: Any = cli(arguments, prog_name="recsys", standalone_mode=False)
+        result: Any = cli(arguments, prog_name="recsys", standalone_mode=False, obj=owns_process)
         sys.stdout.flush()
     except RecsysError as error:
         return _fail(str(error), error.exit_code)

@@ -29,6 +29,7 @@ class Session:
     workspace: Workspace
     format: Format | None
     assignments: tuple[str, ...] = ()
+    owns_process: bool = False
 
     def settings(self, **flags: Any) -> "Resolved":
         """Resolve the settings; flags are named section__key."""

@@ -12,6 +12,7 @@ import click
 from recsys.data.holdout import counted
 from recsys.errors import ConfigError, DataError, TrainingError
 
+from .allocator import keep_large_buffers
 from .judge import Judge
 from .options import (
     Session,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
     from recsys.data.interactions import Interactions
     from recsys.data.splits import Split
-    from recsys.vae.config import VAEConfig
+    from recsys.vae.config import TrainingConfig, VAEConfig
     from recsys.vae.model import VAE
     from recsys.vae.tally import EpochReport
 
@@ -82,6 +83,11 @@ FEW_VALIDATION_USERS = 50
     help="Search the item-item path's values on the validation users  [search]",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted.")
+@click.option(
+    "--tune-malloc/--no-tune-malloc",
+    default=True,
+    help="Start once more with glibc told to keep large buffers: faster, on Linux  [tune]",
+)
 @threads_option
 @device_option
 @stage
@@ -89,6 +95,7 @@ def train(
     session: Session,
     test_path: Path | None,
     resume: bool,
+    tune_malloc: bool,
     threads: int | None,
     device: str | None,
     **flags: Any,
@@ -99,6 +106,8 @@ def train(
     WORKSPACE/runs and checkpointed: --resume goes on where a killed run stopped and ends with
     the same weights, to the bit.
     """
+    if tune_malloc and session.owns_process:
+        keep_large_buffers()
     resolved = session.settings(machine__threads=threads, machine__device=device, **flags)
     if resume and not session.workspace.root.exists():
         note(NOTHING_TO_RESUME)  # before `locked` makes the folder
@@ -146,6 +155,11 @@ def _train(session: Session, run: Run) -> None:
     run.claim(data=store.fingerprint, split=split.fingerprint)
     vae_config = _decide_values(settings.vae, store.value_kind)
     kind = settings.model_kind
+    n_items = split.train.n_items
+    vae_config = vae_config.sized_for(n_items)
+    training = settings.training.sized_for(
+        split.train.n_users, n_items, sampled=vae_config.softmax == "sampled"
+    )
     judge = Judge.of(split, vae_config)
     size = f"{counted(split.train.n_users, 'user')} x {counted(split.train.n_items, 'item')}"
     note(f"training on {size}, {device}")
@@ -153,7 +167,7 @@ def _train(session: Session, run: Run) -> None:
         vae = without_members(split.train)
         metrics: dict[str, Any] = {"best_epoch": None, "best_validation": None}
     else:
-        vae = _train_vae(run, split.train, vae_config, judge, device)
+        vae = _train_vae(run, split.train, vae_config, training, judge, device)
         metrics = run.summary()
     judge.warn_below_floor(metrics["best_validation"])
     path = None if kind == "vae" else fit_path(split, vae, settings, judge)
@@ -165,7 +179,7 @@ def _train(session: Session, run: Run) -> None:
         session.workspace.model,
         training={
             "kind": kind,
-            "training": asdict(settings.training),
+            "training": asdict(training),
             "split": run.split_description(),
             "device": device,
             **({} if path is None else path.description()),
@@ -181,12 +195,17 @@ def _train(session: Session, run: Run) -> None:
 
 
 def _train_vae(
-    run: Run, train: "Interactions", config: "VAEConfig", judge: Judge, device: str
+    run: Run,
+    train: "Interactions",
+    config: "VAEConfig",
+    training: "TrainingConfig",
+    judge: Judge,
+    device: str,
 ) -> "VAE":
     from recsys.vae.training import train as train_vae
 
     with progress_bar() as bar:
-        task = bar.add_task("training", total=run.settings.training.epochs)
+        task = bar.add_task("training", total=training.epochs)
 
         def on_epoch(report: "EpochReport") -> None:
             run.log(asdict(report) | {"floor": judge.floor})
@@ -197,7 +216,7 @@ def _train_vae(
             return train_vae(
                 train,
                 config,
-                run.settings.training,
+                training,
                 validate=judge.measure,
                 on_epoch=on_epoch,
                 checkpoint=run.checkpoint,

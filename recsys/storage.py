@@ -209,11 +209,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     ArtefactError
         The disk is full or not writable; the old content is unchanged.
     """
+    with replacing(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; it is renamed over `path` in the end.
+
+    Raises
+    ------
+    ArtefactError
+        The disk is full or not writable; the old content is unchanged.
+    """
     aside = path.with_name(f".{path.name}.partial")
     try:
-        with open(aside, "wb") as stream:
-            stream.write(content)
-            stream.flush()
+        yield aside
+        with open(aside, "rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(aside, path)
     except OSError as error:

@@ -116,8 +116,9 @@ def search(
         tuning = choose_tau(dense or _no_scores, item_item, validation, taus=taus)
         return Trial(config, SparsePath(item_item, tuning.tau), tuning.by_user)
 
+    best = start = start.sized_for(train.n_items)
     width = start.n_neighbours
-    best = start
+    assert width is not None
     narrow = replace(start, n_neighbours=min(width, SEARCH_NEIGHBOURS))
     if trials > 0:
         best = replace(_climb(narrow, trial_of, trials, on_trial), n_neighbours=width)

@@ -12,10 +12,10 @@ from scipy.sparse import csr_array
 from recsys.data.interactions import Interactions, csr_from_pairs
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.cooccurrence import (
-    Gram,
+    Cooccurrence,
+    cooccurrence,
     nearest_items,
     overlapping_groups,
-    weighted_gram,
 )
 
 
@@ -75,15 +75,20 @@ def fit_item_item(
     train : Interactions
         Only which pairs are there counts, not their values.
     config : NeighboursConfig
+        What it leaves to the size of the catalogue is decided here.
     n_threads : int or None
         As many as torch uses when not told otherwise.
     progress : callable or None
         Receives items done and items in all.
     """
+    config = config.sized_for(train.n_items)
     threads_before = torch.get_num_threads()
     n_threads = n_threads or threads_before
-    gram = weighted_gram(train.matrix, config.user_exponent, n_threads)
-    neighbourhoods = nearest_items(gram, config.n_neighbours)
+    assert config.n_neighbours is not None
+    gram = cooccurrence(
+        train.matrix, config.user_exponent, gram_mb=config.gram_mb, n_threads=n_threads
+    )
+    neighbourhoods = nearest_items(gram, config.n_neighbours, n_threads)
     groups = list(overlapping_groups(neighbourhoods, _group_size(config, n_threads)))
     solver = _Solver(gram, neighbourhoods, config)
     solved: list[_Entries] = []
@@ -114,7 +119,7 @@ class _Entries:
 class _Solver:
     """Solves a group of items whose neighbourhoods overlap."""
 
-    gram: Gram
+    gram: Cooccurrence
     neighbourhoods: list[NDArray[np.int32]]
     config: NeighboursConfig
 
@@ -166,6 +171,7 @@ def _last_columns_of_inverses(systems: NDArray[np.float32]) -> NDArray[np.float3
 
 def _group_size(config: NeighboursConfig, n_threads: int) -> int:
     """Items of a group, so that all threads' systems and factors fit the memory limit."""
+    assert config.n_neighbours is not None
     system = 2 * 4 * (config.n_neighbours + 1) ** 2
     return int(np.clip(config.memory_mb * 2**20 / n_threads / system, 1, 64))
 

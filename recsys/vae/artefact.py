@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from recsys import storage
 from recsys.data.id_store import load_ids, save_ids
 from recsys.data.split_store import load_split, save_split
 from recsys.data.splits import Split
 from recsys.errors import ArtefactError
+from recsys.vae.checkpoint import write_tensors
 from recsys.vae.config import VAEConfig
 from recsys.vae.model import VAE, VAEModule
 
@@ -53,8 +54,7 @@ def save_model(
     with storage.writing(
         path, KIND, FORMAT_VERSION, config=config, metrics=metrics, fingerprints=fingerprints
     ) as folder:
-        # Through bytes, so that a full disk is an OSError and not a library's own error.
-        (folder / "weights.safetensors").write_bytes(save(_tensors(vae)))
+        write_tensors(_tensors(vae), folder / "weights.safetensors")
         save_ids(vae.items, folder / "items.parquet")
         save_split(split, folder)
         if also is not None:
@@ -83,7 +83,7 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         n_members = int(tensors.pop("n_members", torch.tensor(1)))
         settings = dict(artefact.manifest.config["vae"])
         if artefact.manifest.format_version < 3:  # one member, whose tensors bore no number
-            settings["members"] = 1
+            settings |= {"members": 1, "softmax": "exact"}
             tensors = {f"0.{name}": tensor for name, tensor in tensors.items()}
         config = VAEConfig(**settings)
         members = tuple(_member(len(items), config, tensors, place) for place in range(n_members))

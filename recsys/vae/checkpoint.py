@@ -1,24 +1,28 @@
 """The state of a training after an epoch, as one safetensors file."""
 
 import json
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from recsys.errors import ArtefactError
-from recsys.storage import write_atomically
+from recsys.storage import replacing
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """Everything that the next epoch depends on, and the best weights so far.
 
-    `identity` is a hash of the settings and the data; `moments` is Adam's state: parameter
-    number -> {"step", "exp_avg", "exp_avg_sq"}.
+    `identity` is a hash of the settings and the data; `best_weights` is None where the best are
+    the present ones, or none is known; `moments` is Adam's state: name of a parameter or table
+    -> {"step", "exp_avg", "exp_avg_sq"}.
     """
 
     identity: str
@@ -26,23 +30,44 @@ class Checkpoint:
     best_epoch: int
     best_validation: float | None
     weights: dict[str, Tensor]
-    best_weights: dict[str, Tensor]
-    moments: dict[int, dict[str, Tensor]]
+    best_weights: dict[str, Tensor] | None
+    moments: dict[str, dict[str, Tensor]]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write aside and rename: a crash leaves the checkpoint before."""
     tensors = {f"weights/{name}": tensor for name, tensor in checkpoint.weights.items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in checkpoint.best_weights.items()}
-    for number, moments in checkpoint.moments.items():
-        tensors |= {f"adam/{number}/{name}": tensor for name, tensor in moments.items()}
+    best = checkpoint.best_weights or {}
+    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+    for place, moments in checkpoint.moments.items():
+        tensors |= {f"adam/{place}/{name}": tensor for name, tensor in moments.items()}
     state = {
         "identity": checkpoint.identity,
         "epoch": checkpoint.epoch,
         "best_epoch": checkpoint.best_epoch,
         "best_validation": checkpoint.best_validation,
     }
-    write_atomically(path, save(tensors, metadata={"state": json.dumps(state)}))
+    with replacing(path) as aside:
+        write_tensors(tensors, aside, metadata={"state": json.dumps(state)})
+
+
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors one after the other, without a copy of them all in memory.
+
+    Raises
+    ------
+    OSError
+        The disk is full or not writable.
+    """
+    try:
+        save_file(dict(tensors), path, metadata=None if metadata is None else dict(metadata))
+    except SafetensorError as error:  # its one kind of error, whatever failed
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoint:
@@ -69,17 +94,17 @@ def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
             f"the checkpoint {path} is of a training on other data or with other settings; "
             "train without --resume"
         )
-    moments: dict[int, dict[str, Tensor]] = {}
+    moments: dict[str, dict[str, Tensor]] = {}
     for key, tensor in groups["adam"].items():
-        number, name = key.split("/", 1)
+        place, name = key.rsplit("/", 1)
         # Adam keeps its step counters on the host unless it is fused.
-        moments.setdefault(int(number), {})[name] = tensor
+        moments.setdefault(place, {})[name] = tensor
     return Checkpoint(
         identity=identity,
         epoch=epoch,
         best_epoch=best_epoch,
         best_validation=best_validation,
         weights=groups["weights"],
-        best_weights=groups["best"],
+        best_weights=groups["best"] or None,
         moments=moments,
     )

@@ -1,7 +1,7 @@
 """What a VAE is and how it is trained, as two frozen records (without torch: they load fast)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from recsys.errors import ConfigError
@@ -10,6 +10,10 @@ Likelihood = Literal["multinomial", "gaussian"]
 Prior = Literal["standard", "composite"]
 KLScale = Literal["per_click", "constant"]
 Values = Literal["auto", "binary", "weighted"]
+Softmax = Literal["auto", "exact", "sampled"]
+
+EXACT_SOFTMAX_ITEMS = 100_000
+"""Catalogue up to which the softmax is exact when not told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,14 @@ class VAEConfig:
         1 is a shallow encoder; more are added densely (each sees the sum of all before it).
     dropout : float
         Share of a history's items that are hidden in training.
-    members : int
-        VAEs of different initial weights and noise whose scores are averaged.
+    members : int or None
+        VAEs of different initial weights and noise whose scores are averaged. None: 2, and 1
+        where the softmax is sampled.
+    softmax : {"auto", "exact", "sampled"}
+        The multinomial likelihood's sum over the catalogue: exact, or estimated from the batch's
+        items and `negatives` more. Auto is exact up to 100,000 items.
+    negatives : int
+        Draws by popularity that a sampled softmax adds to a batch's own items.
     """
 
     likelihood: Likelihood = "multinomial"
@@ -59,7 +69,9 @@ class VAEConfig:
     hidden_dim: int = 600
     encoder_layers: int = 5
     dropout: float = 0.5
-    members: int = 2
+    members: int | None = None
+    softmax: Softmax = "auto"
+    negatives: int = 8192
 
     def __post_init__(self) -> None:
         _one_of("vae.likelihood", self.likelihood, Likelihood)
@@ -72,13 +84,39 @@ class VAEConfig:
         _in_range("vae.latent_dim", self.latent_dim, at_least=1)
         _in_range("vae.hidden_dim", self.hidden_dim, at_least=1)
         _in_range("vae.encoder_layers", self.encoder_layers, at_least=1)
-        _in_range("vae.members", self.members, at_least=1)
+        _one_of("vae.softmax", self.softmax, Softmax)
+        _in_range("vae.negatives", self.negatives, at_least=1)
+        if self.members is not None:
+            _in_range("vae.members", self.members, at_least=1)
+        if self.softmax == "sampled" and self.likelihood != "multinomial":
+            raise ConfigError(
+                f"vae.softmax is 'sampled', but the {self.likelihood} likelihood has none; "
+                "use vae.softmax=auto"
+            )
         _in_range("vae.dropout", self.dropout, at_least=0, below=1)
+
+    def sized_for(self, n_items: int) -> "VAEConfig":
+        """Decide what is left to the size of the catalogue: `softmax` and `members`."""
+        softmax = self.softmax
+        if softmax == "auto":
+            large = n_items > EXACT_SOFTMAX_ITEMS and self.likelihood == "multinomial"
+            softmax = "sampled" if large else "exact"
+        members = self.members
+        if members is None:
+            members = 1 if softmax == "sampled" else 2
+        return replace(self, softmax=softmax, members=members)
 
     @property
     def predicts_ratings(self) -> bool:
         """Whether scores are in the unit of the ratings, so that RMSE and MAE mean something."""
         return self.likelihood == "gaussian" and self.values == "weighted"
+
+
+STEPS_WANTED, FEWEST_EPOCHS, MOST_EPOCHS = 2_500, 20, 100
+"""How long a training is when not told otherwise: see docs/experiments.md."""
+
+WIDE_CATALOGUE = 30_000
+"""Items from which on a step is mostly the update of the items' weights."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +125,12 @@ class TrainingConfig:
 
     Parameters
     ----------
-    epochs : int
-        Always all of them: the learning rate falls to 0 on a cosine over exactly so many.
-    batch_size : int
-        Users a step.
+    epochs : int or None
+        Always all of them: the learning rate falls to 0 on a cosine over exactly so many. None:
+        as many as make 2,500 steps, from 20 to 100.
+    batch_size : int or None
+        Users a step. None: 250, 500 from 30,000 items on (each step updates every item), and
+        1,000 where the softmax is sampled.
     learning_rate : float
         Adam's, at the start of the cosine.
     validate_every : int
@@ -105,8 +145,8 @@ class TrainingConfig:
         made block by block.
     """
 
-    epochs: int = 60
-    batch_size: int = 250
+    epochs: int | None = None
+    batch_size: int | None = None
     learning_rate: float = 1e-3
     validate_every: int = 5
     patience: int = 0
@@ -115,12 +155,35 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _in_range("training.logits_mb", self.logits_mb, at_least=1)
-        _in_range("training.epochs", self.epochs, at_least=1)
-        _in_range("training.batch_size", self.batch_size, at_least=1)
+        if self.epochs is not None:
+            _in_range("training.epochs", self.epochs, at_least=1)
+        if self.batch_size is not None:
+            _in_range("training.batch_size", self.batch_size, at_least=1)
         _in_range("training.learning_rate", self.learning_rate, above=0)
         _in_range("training.validate_every", self.validate_every, at_least=1)
         _in_range("training.patience", self.patience, at_least=0)
         _in_range("training.seed", self.seed, at_least=0)
+
+    def sized_for(self, n_users: int, n_items: int, *, sampled: bool) -> "TrainingConfig":
+        """Decide what is left to the size of the data: `batch_size` and `epochs`.
+
+        Examples
+        --------
+        >>> small = TrainingConfig().sized_for(4_000, 3_500, sampled=False)
+        >>> small.batch_size, small.epochs
+        (250, 100)
+        >>> large = TrainingConfig().sized_for(30_000, 40_000, sampled=False)
+        >>> large.batch_size, large.epochs
+        (500, 42)
+        """
+        batch_size = self.batch_size
+        if batch_size is None:
+            batch_size = 1000 if sampled else 250 if n_items < WIDE_CATALOGUE else 500
+        epochs = self.epochs
+        if epochs is None:
+            wanted = round(STEPS_WANTED * batch_size / n_users)
+            epochs = min(max(wanted, FEWEST_EPOCHS), MOST_EPOCHS)
+        return replace(self, batch_size=batch_size, epochs=epochs)
 
 
 def _one_of(key: str, value: str, literal: Any) -> None:

@@ -84,9 +84,19 @@ class Encoder(nn.Module):
         self.log_variance = nn.Linear(width, config.latent_dim)
 
     def forward(
-        self, batch: Batch, generator: torch.Generator | None = None
+        self,
+        batch: Batch,
+        generator: torch.Generator | None = None,
+        embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode a batch; with a generator items are dropped at random, as in training.
+
+        Parameters
+        ----------
+        batch : Batch
+        generator : torch.Generator or None
+        embeddings : Tensor or None
+            Stands for the item embeddings, where the batch's items are rows of a part of them.
 
         Returns
         -------
@@ -97,7 +107,7 @@ class Encoder(nn.Module):
             inputs = self._some_of(inputs, generator)
         hidden = embedding_bag(
             inputs.items,
-            self.item_embeddings,
+            self.item_embeddings if embeddings is None else embeddings,
             inputs.starts,
             mode="sum",
             per_sample_weights=inputs.values,

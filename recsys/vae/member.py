@@ -6,13 +6,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch, Encoder
 from recsys.vae.model import VAEModule
 from recsys.vae.multinomial import multinomial_nll
 from recsys.vae.objective import composite_kl, gaussian_nll, standard_kl
+from recsys.vae.row_adam import RowAdam
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Member:
 
     def add_gradient(self, batch: Batch, kl_weight: float) -> Terms:
         """Leave the gradient of the mean loss of the batch's users in the module."""
-        mean, log_variance = self.module.encoder(batch, self.generator)
+        mean, log_variance = self._encode(batch)
         latents = mean
         if not self.config.autoencoder:
             noise = torch.empty_like(mean).normal_(generator=self.generator)
@@ -66,6 +67,21 @@ class Member:
         kl = self._weighted_kl(latents, mean, log_variance, batch, kl_weight)
         ((reconstruction + kl) / len(batch.lengths)).backward()  # type: ignore[no-untyped-call]
         return Terms(reconstruction.detach(), kl.detach(), mean.detach())
+
+    def dense_parameters(self) -> list[nn.Parameter]:
+        """Those whose gradient is dense, for the optimiser that all members share."""
+        return list(self.module.parameters())
+
+    def update_rows(self, learning_rate: float) -> None:
+        """Update what `dense_parameters` leaves out."""
+
+    def row_moments(self) -> dict[str, RowAdam]:
+        """The optimisers behind `update_rows`, by the names of their tables."""
+        return {}
+
+    def _encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.module.encoder(batch, self.generator)
+        return mean, log_variance
 
     def _reconstruction(self, latents: Tensor, batch: Batch) -> Tensor:
         decoder = self.module.decoder

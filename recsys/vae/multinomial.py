@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -9,12 +10,17 @@ from torch import Tensor
 
 from recsys.vae.encoder import Batch
 
-CACHED_BYTES = 2**20
-"""Rows of scores that are worked on at a time: what a core's cache holds."""
+CACHED_BYTES = 2**21
+"""Logits that a processor makes and normalises at a time, so that it finds them in its cache."""
 
 
 def multinomial_nll(
-    latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch, max_bytes: int = 2**29
+    latents: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    batch: Batch,
+    max_bytes: int = 2**29,
+    at_clicks: Tensor | None = None,
 ) -> Tensor:
     """Minus log-likelihood of the batch under softmax(W z + b); scalar, nats, summed over users.
 
@@ -25,97 +31,111 @@ def multinomial_nll(
     batch : Batch
         Each (user, item) pair once.
     max_bytes : int
-        The users x items buffer is made in blocks of items of at most so many bytes.
+        Memory of everything that grows with users x items: what does not fit is made twice.
+    at_clicks : Tensor or None, shape (n_clicks,)
+        Added to the logits of the clicks alone.
     """
-    return _MultinomialNLL.apply(latents, weight, bias, batch, max_bytes)  # type: ignore[no-any-return, no-untyped-call]
+    if at_clicks is None:
+        at_clicks = torch.zeros_like(batch.values)
+    return _MultinomialNLL.apply(latents, weight, bias, batch, at_clicks, max_bytes)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _MultinomialNLL(torch.autograd.Function):
     """Minus the sum over users and clicks of value * log softmax (Liang et al. 2018, eq. 2).
 
-    With E = exp(logits - each user's largest), s its row sums, t the users' sums of values X,
-    the gradient of the logits is diag(t / s) (E - diag(s / t) X). So E is the only large
-    buffer, and it becomes its own gradient. Where it would be too large, its columns are made
-    block by block: once for the sums, and once more for the gradient.
+    The catalogue is taken in blocks of items, each with a softmax of its own, and the normaliser
+    (the log-sum-exp of a user's logits) is added up over them. The whole softmax is a block's
+    times exp(normaliser of the block - normaliser of all). As many as there is memory for are
+    kept and become their own gradient in the backward pass; the others are made anew.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, latents: Tensor, weight: Tensor, bias: Tensor, batch: Batch, max_bytes: int
+        ctx: Any,
+        latents: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        batch: Batch,
+        at_clicks: Tensor,
+        max_bytes: int,
     ) -> Tensor:
+        bytes_of_item = latents.element_size() * max(1, len(latents))
+        cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
+        # Besides what is kept: a block's logits, its softmax, and already the next one's logits.
+        at_once = max(1, min(cached, max_bytes // 3) // bytes_of_item)
+        n_kept = max_bytes // bytes_of_item - 3 * at_once
+        ctx.blocks = list(_blocks(batch, at_clicks, len(weight), at_once))
+        ctx.kept = {}
+        normaliser = latents.new_full((len(latents),), -torch.inf)
+        clicked = latents.new_zeros(())
+        for block in ctx.blocks:
+            logits = block.logits(latents, weight, bias)
+            clicked += block.values @ logits[block.users, block.columns]
+            softmax = torch.softmax(logits, dim=1)
+            # Of the largest logit and its share: the only one that cannot underflow.
+            of_block = logits.amax(dim=1) - softmax.amax(dim=1).log()
+            normaliser = torch.logaddexp(normaliser, of_block)
+            if block.items.stop <= n_kept:
+                ctx.kept[block.items.start] = softmax, of_block
         totals = batch.sum_by_user(batch.values)
-        n_items = max(1, max_bytes // (latents.element_size() * max(1, len(latents))))
-        blocks = list(_blocks(batch, len(weight), n_items))
-        largest = latents.new_full((len(latents),), -torch.inf)
-        sums, clicked = torch.zeros_like(largest), torch.zeros_like(largest)
-        for block in blocks:
-            scores, here = _logits(latents, weight[block.items], bias[block.items])
-            clicked.index_add_(0, block.users, block.values * scores[block.users, block.columns])
-            before, largest = largest, torch.maximum(largest, here)
-            sums = sums * (before - largest).exp() + _exponentiate(scores, largest)
-        ctx.save_for_backward(latents, weight, bias, totals, largest, sums)
-        ctx.blocks = blocks
-        ctx.exponentials = scores if len(blocks) == 1 else None
-        return (totals * (largest + sums.log()) - clicked).sum()
+        ctx.save_for_backward(latents, weight, bias, totals, normaliser)
+        return totals @ normaliser - clicked
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """d/dlogits = |x| softmax - x, times the incoming gradient."""
         (outer,) = gradients
-        latents, weight, bias, totals, largest, sums = ctx.saved_tensors
-        scale = (outer * totals / sums)[:, None]
-        scaled = torch.cat([latents * scale, scale], dim=1)
-        # Of a user without clicks nothing is taken.
-        ratio = torch.where(totals > 0, sums / totals, 0)
+        latents, weight, bias, totals, normaliser = ctx.saved_tensors
+        scale = outer * totals
         of_latents = torch.zeros_like(latents)
         of_weight, of_bias = torch.empty_like(weight), torch.empty_like(bias)
         for block in ctx.blocks:
-            # They become the gradient; a second backward pass makes them anew.
-            scores, ctx.exponentials = ctx.exponentials, None
-            if scores is None:
-                scores, _ = _logits(latents, weight[block.items], bias[block.items])
-                _exponentiate(scores, largest)
+            if block.items.start in ctx.kept:
+                # It becomes the gradient; a second backward pass makes it anew.
+                gradient, of_block = ctx.kept.pop(block.items.start)
+                gradient.mul_((scale * (of_block - normaliser).exp())[:, None])
+            else:
+                gradient = block.logits(latents, weight, bias)
+                gradient.sub_(normaliser[:, None]).exp_().mul_(scale[:, None])
             # Each pair occurs once, so plain indexing takes nothing twice.
-            scores[block.users, block.columns] -= block.values * ratio[block.users]
-            of_latents.addmm_(scores, weight[block.items])
-            both = scores.t() @ scaled
-            of_weight[block.items], of_bias[block.items] = both[:, :-1], both[:, -1]
-        return of_latents.mul_(scale), of_weight, of_bias, None, None
+            gradient[block.users, block.columns] -= outer * block.values
+            of_latents.addmm_(gradient, weight[block.items])
+            torch.mm(gradient.t(), latents, out=of_weight[block.items])
+            torch.sum(gradient, dim=0, out=of_bias[block.items])
+        return of_latents, of_weight, of_bias, None, None, None
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A run of items and the clicks on them: user, column within the run, and value."""
+    """A run of items and the clicks on them: user, column within the run, value, and addend."""
 
     items: slice
     users: Tensor
     columns: Tensor
     values: Tensor
+    addends: Tensor
+
+    def logits(self, latents: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Give W z + b with what is added at the clicks, shape (n_users, n_items of the run)."""
+        logits = torch.addmm(bias[self.items], latents, weight[self.items].t())
+        logits[self.users, self.columns] += self.addends
+        return logits
 
 
-def _blocks(batch: Batch, n_items: int, size: int) -> Iterator[_Block]:
-    for start in range(0, n_items, size):
-        items = slice(start, min(start + size, n_items))
-        if size >= n_items:
-            yield _Block(items, batch.users, batch.items, batch.values)
-            return
-        inside = ((batch.items >= start) & (batch.items < items.stop)).nonzero()[:, 0]
-        columns = batch.items[inside] - start
-        yield _Block(items, batch.users[inside], columns, batch.values[inside])
-
-
-def _logits(latents: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Give W z + b, and each user's largest."""
-    scores = latents @ weight.t()
-    largest = [rows.add_(bias).amax(dim=1) for rows in scores.split(_cached_rows(scores))]
-    return scores, torch.cat(largest)
-
-
-def _exponentiate(scores: Tensor, largest: Tensor) -> Tensor:
-    """Turn scores into exp(scores - largest) in place; gives the row sums."""
-    n = _cached_rows(scores)
-    parts = zip(scores.split(n), largest.split(n), strict=True)
-    return torch.cat([rows.sub_(top[:, None]).exp_().sum(dim=1) for rows, top in parts])
-
-
-def _cached_rows(scores: Tensor) -> int:
-    return max(1, CACHED_BYTES // max(1, scores.element_size() * scores.shape[1]))
+def _blocks(batch: Batch, addends: Tensor, n_items: int, size: int) -> Iterator[_Block]:
+    if size >= n_items:
+        yield _Block(slice(0, n_items), batch.users, batch.items, batch.values, addends)
+        return
+    items, order = batch.items.sort()
+    users, values, addends = batch.users[order], batch.values[order], addends[order]
+    ends = [*range(0, n_items, size), n_items]
+    places = torch.searchsorted(items, torch.tensor(ends, device=items.device)).tolist()
+    for (start, stop), run in zip(pairwise(ends), pairwise(places), strict=True):
+        inside = slice(*run)
+        yield _Block(
+            items=slice(start, stop),
+            users=users[inside],
+            columns=items[inside] - start,
+            values=values[inside],
+            addends=addends[inside],
+        )

@@ -6,7 +6,7 @@ Every random number of an epoch comes from (seed, epoch), so a checkpoint holds 
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,14 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, TrainingError
 from recsys.ranking import Scorer
+from recsys.vae.candidates import CandidateSampler
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
 from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
+from recsys.vae.row_adam import RowAdam
+from recsys.vae.sampled import SampledMember
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.tally import EpochReport, Tally
 
@@ -47,8 +50,10 @@ def train(
     interactions : Interactions
         At least two users and two items.
     config : VAEConfig
-        With `values` decided: "binary" or "weighted".
+        With `values` decided: "binary" or "weighted". What it leaves to the size of the data is
+        decided here.
     training : TrainingConfig
+        The same.
     validate : callable or None
         Scores a model on users it was not trained on; higher is better. Without it the last
         epoch's weights are kept.
@@ -70,10 +75,14 @@ def train(
         The checkpoint is damaged, or of other data or settings.
     """
     _check_data(interactions, config)
+    config = config.sized_for(interactions.n_items)
+    training = training.sized_for(
+        interactions.n_users, interactions.n_items, sampled=config.softmax == "sampled"
+    )
     run = _Run(interactions, config, training, torch.device(device))
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
-    while run.epoch < training.epochs and not run.out_of_patience():
+    while run.epoch < run.n_epochs and not run.out_of_patience():
         report = run.run_epoch(validate)
         # Reported first: a kill in between repeats an epoch, and never loses its report.
         if on_epoch is not None:
@@ -95,7 +104,12 @@ class _Run:
         training: TrainingConfig,
         device: torch.device,
     ) -> None:
+        assert training.epochs is not None
+        assert training.batch_size is not None
+        assert config.members is not None
         self.config, self.training, self.device = config, training, device
+        self.n_epochs, self.batch_size = training.epochs, training.batch_size
+        self.latent_dim = config.members * config.latent_dim
         self.interactions = interactions
         # What is taken from x: the items' mean ratings, or nothing.
         self.item_means = np.zeros(interactions.n_items, dtype=np.float32)
@@ -105,17 +119,19 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             modules = [VAEModule(interactions.n_items, config) for _ in range(config.members)]
-        logits_bytes = training.logits_mb * 2**20 // config.members
-        self.members = [Member(each.to(device), config, logits_bytes) for each in modules]
+        self.members = _members(modules, interactions, config, training, device)
         self.module = torch.nn.ModuleList(modules)
         self.optimiser = torch.optim.Adam(
-            self.module.parameters(), lr=training.learning_rate, fused=True
+            [each for member in self.members for each in member.dense_parameters()],
+            lr=training.learning_rate,
+            fused=True,
         )
         self.epochs_timed, self.seconds = 0, 0.0
         self.epoch = 0
         self.best_epoch = 0
         self.best_validation: float | None = None
-        self.best_weights = _weights(self.module)
+        # None: the weights as they are.
+        self.best_weights: dict[str, Tensor] | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -129,7 +145,7 @@ class _Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(self.interactions.n_users / self.training.batch_size)
+        return math.ceil(self.interactions.n_users / self.batch_size)
 
     def run_epoch(self, validate: Callable[[Scorer], float] | None) -> EpochReport:
         """Train over every user once, then validate when it is due."""
@@ -144,17 +160,17 @@ class _Run:
         n_users = self.interactions.n_users
         return EpochReport(
             epoch=self.epoch,
-            n_epochs=self.training.epochs,
+            n_epochs=self.n_epochs,
             loss=(tally.reconstruction + tally.kl) / n_users,
             reconstruction=tally.reconstruction / n_users,
             kl=tally.kl / n_users,
             active_units=tally.active_units(n_users),
-            latent_dim=self.config.members * self.config.latent_dim,
+            latent_dim=self.latent_dim,
             validation=validation,
             best_validation=self.best_validation,
             best_epoch=self.best_epoch,
             users_per_second=users_per_second,
-            seconds_left=self.seconds / self.epochs_timed * (self.training.epochs - self.epoch),
+            seconds_left=self.seconds / self.epochs_timed * (self.n_epochs - self.epoch),
         )
 
     def _check_finite(self, tally: Tally) -> None:
@@ -172,13 +188,13 @@ class _Run:
     def _train_epoch(self) -> Tally:
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
         order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
-        tally = Tally(self.config.members * self.config.latent_dim, self.device)
+        tally = Tally(self.latent_dim, self.device)
         for member, seed in zip(self.members, seeds.generate_state(len(self.members)), strict=True):
             member.begin_epoch(int(seed))
         with threads_for(len(self.members)) as pool:
             for step in range(self.steps_per_epoch):
-                first = step * self.training.batch_size
-                rows = order[first : first + self.training.batch_size]
+                first = step * self.batch_size
+                rows = order[first : first + self.batch_size]
                 progress = self.epoch + step / self.steps_per_epoch
                 self._step(Batch.of(self.inputs, rows, self.device), progress, tally, pool)
         self.module.eval()
@@ -186,20 +202,23 @@ class _Run:
 
     def _step(self, batch: Batch, progress: float, tally: Tally, pool: Executor) -> None:
         """Every member's gradient of the same users, side by side; then one step of them all."""
+        rate = cosine_rate(self.training.learning_rate, progress / self.n_epochs)
         for group in self.optimiser.param_groups:
-            group["lr"] = cosine_rate(self.training.learning_rate, progress / self.training.epochs)
+            group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         kl_weight = annealed(self.config, progress)
         terms = list(pool.map(lambda each: each.add_gradient(batch, kl_weight), self.members))
         self.optimiser.step()
+        for member in self.members:
+            member.update_rows(rate)
         tally.add(terms)
 
     def _validate(self, validate: Callable[[Scorer], float] | None) -> float | None:
         """Score the current weights when due, and remember them if they are the best."""
-        last = self.epoch == self.training.epochs
+        last = self.epoch == self.n_epochs
         if validate is None:
             if last:
-                self.best_epoch, self.best_weights = self.epoch, _weights(self.module)
+                self.best_epoch = self.epoch
             return None
         if not last and self.epoch % self.training.validate_every:
             return None
@@ -211,7 +230,7 @@ class _Run:
             )
         if self.best_validation is None or value > self.best_validation:
             self.best_validation, self.best_epoch = value, self.epoch
-            self.best_weights = _weights(self.module)
+            self.best_weights = None if last else _weights(self.module)
         return value
 
     def has_collapsed(self, report: EpochReport) -> bool:
@@ -219,7 +238,7 @@ class _Run:
         if report.active_units or self.config.autoencoder:
             return False
         steps = (self.epoch - self.config.anneal_epochs) * self.steps_per_epoch
-        return steps >= STEPS_TO_COME_ALIVE or self.epoch == self.training.epochs
+        return steps >= STEPS_TO_COME_ALIVE or self.epoch == self.n_epochs
 
     def out_of_patience(self) -> bool:
         """Whether `patience` validations have passed without a new best."""
@@ -228,7 +247,8 @@ class _Run:
 
     def best_model(self) -> VAE:
         """The model with the best weights."""
-        self.module.load_state_dict(self.best_weights)
+        if self.best_weights is not None:
+            self.module.load_state_dict(self.best_weights)
         return self._model()
 
     def _model(self) -> VAE:
@@ -249,24 +269,56 @@ class _Run:
 
     def snapshot(self) -> Checkpoint:
         """Everything that the next epoch depends on."""
+        is_best = self.best_epoch == self.epoch
         return Checkpoint(
             identity=self.identity,
             epoch=self.epoch,
             best_epoch=self.best_epoch,
             best_validation=self.best_validation,
-            weights=_weights(self.module),
-            best_weights=self.best_weights,
-            moments=self.optimiser.state_dict()["state"],
+            weights=self.module.state_dict(),
+            best_weights=None if is_best else self.best_weights,
+            moments=self._moments(),
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Become the run that `checkpoint` was taken of."""
         self.module.load_state_dict(checkpoint.weights)
         groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": checkpoint.moments, "param_groups": groups})
+        dense = {int(k): each for k, each in checkpoint.moments.items() if k.isdecimal()}
+        self.optimiser.load_state_dict({"state": dense, "param_groups": groups})
+        for name, table in self._tables().items():
+            table.load_state(checkpoint.moments[name])
         self.epoch, self.best_epoch = checkpoint.epoch, checkpoint.best_epoch
         self.best_validation = checkpoint.best_validation
         self.best_weights = checkpoint.best_weights
+        if self.best_validation is not None and self.best_epoch == self.epoch:
+            self.best_weights = _weights(self.module)
+
+    def _moments(self) -> dict[str, dict[str, Tensor]]:
+        dense = {str(k): each for k, each in self.optimiser.state_dict()["state"].items()}
+        return dense | {name: table.state() for name, table in self._tables().items()}
+
+    def _tables(self) -> dict[str, RowAdam]:
+        return {
+            f"{place}.{name}": table
+            for place, member in enumerate(self.members)
+            for name, table in member.row_moments().items()
+        }
+
+
+def _members(
+    modules: Sequence[VAEModule],
+    interactions: Interactions,
+    config: VAEConfig,
+    training: TrainingConfig,
+    device: torch.device,
+) -> list[Member]:
+    logits_bytes = training.logits_mb * 2**20 // len(modules)
+    if config.softmax == "exact":
+        return [Member(each.to(device), config, logits_bytes) for each in modules]
+    counts = torch.from_numpy(interactions.item_counts()).to(device)
+    sampler = CandidateSampler(counts, interactions.n_users, config.negatives)
+    return [SampledMember(each.to(device), config, logits_bytes, sampler) for each in modules]
 
 
 def _check_data(interactions: Interactions, config: VAEConfig) -> None:
@@ -289,7 +341,7 @@ def _check_data(interactions: Interactions, config: VAEConfig) -> None:
 
 def _collapse_message(report: EpochReport, config: VAEConfig) -> str:
     return (
-        f"the latent space has collapsed: no unit of {config.latent_dim} is active after epoch "
+        f"the latent space has collapsed: no unit of {report.latent_dim} is active after epoch "
         f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
         "vae.anneal_epochs"
     )

@@ -4,11 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.neighbours.cooccurrence import (
-    Gram,
+    GramInParts,
+    WholeGram,
+    cooccurrence,
     gram_bytes,
     nearest_items,
     overlapping_groups,
-    weighted_gram,
 )
 
 
@@ -40,11 +41,17 @@ def slow_nearest(gram: np.ndarray, item: int, n_neighbours: int) -> list[int]:
     return sorted([item, *map(int, best)])
 
 
+def gram_of(matrix, user_exponent, *, gram_mb=4096, n_threads=1):
+    return cooccurrence(matrix, user_exponent, gram_mb=gram_mb, n_threads=n_threads)
+
+
+@pytest.mark.parametrize("gram_mb", [0, 4096])
 @pytest.mark.parametrize("user_exponent", [0.0, 0.6, 2.0])
-def test_the_gram_matrix_is_what_a_count_by_hand_gives(matrix_of, user_exponent):
+def test_the_gram_matrix_is_what_a_count_by_hand_gives(matrix_of, user_exponent, gram_mb):
     dense = random_clicks(0, 12, 7)
     dense[3] = 0  # a user without history weighs nothing
-    found = weighted_gram(matrix_of(dense), user_exponent)
+    found = gram_of(matrix_of(dense), user_exponent, gram_mb=gram_mb)
+    assert isinstance(found, WholeGram if gram_mb else GramInParts)
     np.testing.assert_allclose(whole(found), slow_gram(dense, user_exponent), rtol=1e-5)
     assert whole(found).dtype == np.float32
 
@@ -57,36 +64,48 @@ def test_a_sparse_gram_matrix_is_the_dense_one(matrix_of):
     clicks = np.zeros((40, 200), dtype=int)
     for user in range(40):
         clicks[user, [user, user + 1, (7 * user) % 200]] = 1
-    sparse = weighted_gram(matrix_of(clicks), 0.6)
+    sparse = gram_of(matrix_of(clicks), 0.6)
     assert not isinstance(sparse.values, np.ndarray)
-    assert isinstance(weighted_gram(matrix_of(clicks[:, :5]), 0.6).values, np.ndarray)
+    assert isinstance(gram_of(matrix_of(clicks[:, :5]), 0.6).values, np.ndarray)
     np.testing.assert_allclose(whole(sparse), slow_gram(clicks, 0.6), rtol=1e-5)
-    dense = Gram(whole(sparse))
+    dense = WholeGram(whole(sparse))
     items = np.array([3, 9, 150], dtype=np.int32)
     np.testing.assert_array_equal(sparse.among(items), dense.among(items))
     np.testing.assert_array_equal(sparse.diagonal(), dense.diagonal())
-    for item in range(200):
-        for one, other in zip(sparse.row(item), dense.row(item), strict=True):
-            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(sparse.rows(0).toarray(), dense.rows(0).toarray())
+
+
+@pytest.mark.parametrize("n_items", [7, 1200])
+def test_in_parts_it_is_the_whole_one(matrix_of, n_items):
+    matrix = matrix_of(random_clicks(5, 40, n_items))
+    whole_gram, in_parts = gram_of(matrix, 0.6), gram_of(matrix, 0.6, gram_mb=0)
+    np.testing.assert_allclose(in_parts.diagonal(), whole_gram.diagonal(), rtol=1e-5)
+    np.testing.assert_allclose(whole(in_parts), whole(whole_gram), rtol=1e-5)
+    items = np.arange(0, n_items, 5, dtype=np.int32)
+    np.testing.assert_allclose(in_parts.among(items), whole_gram.among(items), rtol=1e-5)
+    for one, other in zip(
+        nearest_items(in_parts, 5, n_threads=2), nearest_items(whole_gram, 5), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_threads_change_nothing_in_the_gram_matrix(matrix_of):
     matrix = matrix_of(random_clicks(2, 50, 30))
     np.testing.assert_array_equal(
-        whole(weighted_gram(matrix, 0.6)), whole(weighted_gram(matrix, 0.6, n_threads=3))
+        whole(gram_of(matrix, 0.6)), whole(gram_of(matrix, 0.6, n_threads=3))
     )
 
 
 def test_a_long_history_weighs_less_by_the_exponent(matrix_of):
     dense = np.array([[1, 1, 1, 1, 0], [0, 0, 0, 0, 1]])
-    diagonal = weighted_gram(matrix_of(dense), 1.0).diagonal()
+    diagonal = gram_of(matrix_of(dense), 1.0).diagonal()
     assert diagonal.tolist() == pytest.approx([0.4, 0.4, 0.4, 0.4, 1.6])
 
 
 def test_the_values_of_the_matrix_do_not_count_in_the_gram_matrix(matrix_of):
     dense = random_clicks(1, 10, 6)
     ratings = dense * np.random.default_rng(0).integers(1, 6, dense.shape)
-    found, expected = (weighted_gram(matrix_of(each), 0.6) for each in (ratings, dense))
+    found, expected = (gram_of(matrix_of(each), 0.6) for each in (ratings, dense))
     np.testing.assert_array_equal(whole(found), whole(expected))
 
 
@@ -101,7 +120,7 @@ def test_the_nearest_are_those_of_a_search_one_by_one(
     matrix_of, seed, n_users, n_items, n_neighbours
 ):
     # Few users and whole counts: equal cosines abound.
-    gram = weighted_gram(matrix_of(random_clicks(seed, n_users, n_items)), 0.0)
+    gram = gram_of(matrix_of(random_clicks(seed, n_users, n_items)), 0.0)
     found = nearest_items(gram, n_neighbours)
     dense = whole(gram)
     assert [each.tolist() for each in found] == [
@@ -110,7 +129,7 @@ def test_the_nearest_are_those_of_a_search_one_by_one(
 
 
 def test_of_equally_near_items_the_first_are_taken(matrix_of):
-    gram = weighted_gram(matrix_of(np.ones((3, 6))), 0.0)  # six copies of one item
+    gram = gram_of(matrix_of(np.ones((3, 6))), 0.0)  # six copies of one item
     found = [each.tolist() for each in nearest_items(gram, 2)]
     assert found == [[0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 1, 5]]
 
@@ -118,7 +137,7 @@ def test_of_equally_near_items_the_first_are_taken(matrix_of):
 def test_an_item_that_shares_no_user_has_only_itself(matrix_of):
     alone, never_met = 2, 3
     dense = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]])
-    found = nearest_items(weighted_gram(matrix_of(dense), 0.6), 5)
+    found = nearest_items(gram_of(matrix_of(dense), 0.6), 5)
     assert found[alone].tolist() == [alone]
     assert found[never_met].tolist() == [never_met]
 
@@ -131,7 +150,7 @@ def test_an_item_that_shares_no_user_has_only_itself(matrix_of):
     n_neighbours=st.integers(1, 10),
 )
 def test_groups_cover_every_item_once(matrix_of, seed, n_items, size, n_neighbours):
-    gram = weighted_gram(matrix_of(random_clicks(seed, 6, n_items)), 0.6)
+    gram = gram_of(matrix_of(random_clicks(seed, 6, n_items)), 0.6)
     groups = list(overlapping_groups(nearest_items(gram, n_neighbours), size))
     assert sorted(np.concatenate(groups).tolist()) == list(range(n_items))
     assert all(0 < len(group) < max(2, size + size // 2) for group in groups)
@@ -147,7 +166,7 @@ def test_items_of_one_taste_are_in_one_group():
 @given(seed=st.integers(0, 10**6), n_users=st.integers(1, 12), n_items=st.integers(1, 12))
 def test_the_bound_on_memory_is_never_below_the_truth(matrix_of, seed, n_users, n_items):
     matrix = matrix_of(random_clicks(seed, n_users, n_items))
-    values = weighted_gram(matrix, 0.6).values
+    values = gram_of(matrix, 0.6).values
     held = [values] if isinstance(values, np.ndarray) else [values.data, values.indices]
     assert gram_bytes(matrix) >= sum(each.nbytes for each in held)
 

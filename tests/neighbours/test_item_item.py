@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recsys.baselines import EASE
 from recsys.neighbours.config import NeighboursConfig
-from recsys.neighbours.cooccurrence import nearest_items, weighted_gram
+from recsys.neighbours.cooccurrence import cooccurrence, nearest_items
 from recsys.neighbours.item_item import ItemItem, fit_item_item
 
 EVERYBODY = 1_000
@@ -51,19 +51,21 @@ def slow_fit(dense, neighbourhoods, config: NeighboursConfig) -> np.ndarray:
     return weights
 
 
+@pytest.mark.parametrize("gram_mb", [0, 4096])
 @pytest.mark.parametrize("user_exponent", [0.0, 0.6, 1.5])
 @pytest.mark.parametrize("dropout", [0.0, 0.3, 0.7])
-def test_with_every_item_as_neighbour_it_is_edlae(interactions_of, user_exponent, dropout):
+def test_with_every_item_as_neighbour_it_is_edlae(interactions_of, user_exponent, dropout, gram_mb):
     dense = np.vstack([random_clicks(0, 60, 25), np.ones((1, 25))])  # all pairs co-occur
-    config = NeighboursConfig(EVERYBODY, 5.0, dropout, user_exponent)
+    config = NeighboursConfig(EVERYBODY, 5.0, dropout, user_exponent, gram_mb=gram_mb)
     found = fit_item_item(interactions_of(dense), config, n_threads=1)
     np.testing.assert_allclose(found.weights.toarray(), edlae(dense, config), atol=1e-5)
 
 
+@pytest.mark.parametrize("gram_mb", [0, 4096])
 @pytest.mark.parametrize("ridge", [1.0, 20.0, 500.0])
-def test_without_dropout_and_weights_it_is_ease(interactions_of, ridge):
+def test_without_dropout_and_weights_it_is_ease(interactions_of, ridge, gram_mb):
     train = interactions_of(np.vstack([random_clicks(1, 80, 30), np.ones((1, 30))]))
-    config = NeighboursConfig(EVERYBODY, ridge, dropout=0, user_exponent=0)
+    config = NeighboursConfig(EVERYBODY, ridge, dropout=0, user_exponent=0, gram_mb=gram_mb)
     found = fit_item_item(train, config, n_threads=1)
     np.testing.assert_allclose(found.weights.toarray(), EASE.fit(train, ridge).weights, atol=1e-5)
 
@@ -90,7 +92,8 @@ def test_each_column_is_the_one_that_a_slow_solver_finds(
     dense[0, 0] = 1
     train = interactions_of(dense)
     config = NeighboursConfig(n_neighbours, 2.0, 0.4, user_exponent)
-    near = nearest_items(weighted_gram(train.matrix, user_exponent), n_neighbours)
+    gram = cooccurrence(train.matrix, user_exponent, gram_mb=4096)
+    near = nearest_items(gram, n_neighbours)
     found = fit_item_item(train, config, n_threads=1).weights
     np.testing.assert_allclose(found.toarray(), slow_fit(dense, near, config), atol=1e-5)
     assert not found.diagonal().any()

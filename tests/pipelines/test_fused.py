@@ -35,7 +35,7 @@ def test_the_default_model_is_fused_and_says_what_each_path_buys(cli, changeable
     assert manifest.format_version == 3
     assert manifest.config["kind"] == "fused"
     assert manifest.config["tau"] in TAUS
-    assert manifest.config["neighbours"]["n_neighbours"] == 250
+    assert manifest.config["neighbours"]["n_neighbours"] == 239  # all the others
     assert manifest.config["vae"]["prior"] == "composite"
     assert line.startswith(f"item-item path: ndcg@100 {manifest.metrics['best_validation']:.4f}")
     assert f"(tau {manifest.config['tau']:g}, " in line

@@ -9,7 +9,7 @@ def sources_of(result):
 
 def test_without_anything_every_setting_is_its_default(cli, tmp_path):
     found = sources_of(cli("config", workspace=tmp_path))
-    assert found["training.epochs"] == (60, "default")
+    assert found["training.epochs"] == (None, "default")
     assert {source for _, source in found.values()} == {"default"}
 
 

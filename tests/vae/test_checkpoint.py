@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -13,8 +15,8 @@ CHECKPOINT = Checkpoint(
     weights={"encoder/w": torch.arange(4.0), "b": torch.ones(2, 2)},
     best_weights={"encoder/w": torch.zeros(4), "b": torch.zeros(2, 2)},
     moments={
-        number: {"step": torch.tensor(3.0), "exp_avg": torch.full((4,), float(number))}
-        for number in (0, 11)
+        place: {"step": torch.tensor(3.0), "exp_avg": torch.full((4,), float(len(place)))}
+        for place in ("0", "11", "0.weight")
     },
 )
 
@@ -31,11 +33,16 @@ def test_a_checkpoint_is_read_as_it_was_written(path):
     for ours, theirs in (
         (found.weights, CHECKPOINT.weights),
         (found.best_weights, CHECKPOINT.best_weights),
-        *((found.moments[n], CHECKPOINT.moments[n]) for n in (0, 11)),
+        *((found.moments[place], CHECKPOINT.moments[place]) for place in CHECKPOINT.moments),
     ):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert [each.name for each in path.parent.iterdir()] == ["checkpoint"]
+
+
+def test_where_the_present_weights_are_the_best_they_are_written_once(path):
+    save_checkpoint(path, dataclasses.replace(CHECKPOINT, best_weights=None))
+    assert load_checkpoint(path, "run", CPU).best_weights is None
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
