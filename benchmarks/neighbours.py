@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from accuracy import BESIDE_THE_CHECKOUT
@@ -24,7 +25,8 @@ from recsys.data.splits import Split, SplitConfig, split_events
 from recsys.evaluation.protocols import evaluate
 from recsys.metrics import Metric
 from recsys.neighbours.config import NeighboursConfig
-from recsys.neighbours.item_item import ItemItem, fit_item_item
+from recsys.neighbours.item_item import fit_item_item
+from recsys.ranking import Scorer
 
 MILLION_LIMITS = "limits: 600 s, 8.0 GB"
 GOWALLA_LIMIT = "limit at 250 neighbours: 60 s"
@@ -57,44 +59,47 @@ def million(options: argparse.Namespace) -> None:
     longest = int(train.history_lengths().max())
     print(
         f"{train.n_users:,} users x {train.n_items:,} items, {train.matrix.nnz:,} clicks, "
-        f"longest history {longest:,}; peak before the fit {_peak_gb():.1f} GB"
+        f"longest history {longest:,}; peak before the fit {peak_gb():.1f} GB"
     )
     with timed() as timing:
         fitted = fit_item_item(train, NeighboursConfig(n_neighbours=20), n_threads=options.threads)
     print(
-        f"20 neighbours: {timing.wall:.0f} s ({timing.cpu:.0f} s CPU), peak {_peak_gb():.1f} GB, "
+        f"20 neighbours: {timing.wall:.0f} s ({timing.cpu:.0f} s CPU), peak {peak_gb():.1f} GB, "
         f"{fitted.weights.nnz:,} weights; {MILLION_LIMITS}"
     )
 
 
 def gowalla(options: argparse.Namespace) -> None:
     """Fit and measure at several widths, LightGCN's split and convention."""
-    split = _gowalla_split(options.datasets / "gowalla")
+    split = gowalla_split(options.datasets / "gowalla")
     print(f"{split.train.n_users:,} users x {split.train.n_items:,} items; {GOWALLA_LIMIT}")
     print(f"{'neighbours':>10}{'wall s':>9}{'CPU s':>8}{'recall@20':>11}{'ndcg@20':>10}")
     for width in WIDTHS:
         config = replace(NeighboursConfig(), n_neighbours=width)
         with timed() as timing:
             fitted = fit_item_item(split.train, config, n_threads=options.threads)
-        means = _measured(fitted, split)
+        means = measured(fitted.score, split)
         figures = "".join(f"{value:>10.4f} " for value in means)
         print(f"{width:>10}{timing.wall:>9.1f}{timing.cpu:>8.1f} {figures}", flush=True)
 
 
-def _gowalla_split(folder: Path) -> Split:
+def gowalla_split(folder: Path) -> Split:
+    """Divide the check-ins as their publishers did; nobody is held out for validation."""
     train, _ = read_events(folder / "train.txt.gz", ReadOptions())
     test, _ = read_events(folder / "test.txt.gz", ReadOptions(), to_train=False)
     return split_events(train, SplitConfig(kind="none"), test)
 
 
-def _measured(fitted: ItemItem, split: Split) -> list[float]:
+def measured(score: Scorer, split: Split) -> list[float]:
+    """Give the means of METRICS over the test users."""
     assert split.test is not None
-    rankers = {"neighbours": lambda histories, k: rank_unseen(fitted.score, histories, k)}
+    rankers = {"model": partial(rank_unseen, score)}
     result = evaluate(rankers, split.test, split.train, METRICS).to_json()
-    return [result["models"]["neighbours"][str(metric)]["mean"] for metric in METRICS]
+    return [result["models"]["model"][str(metric)]["mean"] for metric in METRICS]
 
 
-def _peak_gb() -> float:
+def peak_gb() -> float:
+    """Give the largest resident size so far."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
