@@ -7,10 +7,11 @@ from torch import Tensor
 
 from recsys.vae.encoder import Batch
 
-_LOG_2PI = math.log(2 * math.pi)
-
 COMPOSITE_WEIGHTS = (3 / 20, 3 / 4, 1 / 10)
 """RecVAE's mixture: N(0, I), the previous encoder's posterior, N(0, e^10)."""
+
+WIDE_LOG_VARIANCE = 10.0
+"""Of the mixture's last part."""
 
 
 def gaussian_nll(
@@ -41,17 +42,18 @@ def composite_kl(
 
     Source: Shenbin et al. 2020, section 3.2; nats, shape (n_users,).
     """
-    zero = torch.zeros_like(mean)
-    components = torch.stack(
-        [
-            math.log(COMPOSITE_WEIGHTS[0]) + _log_normal(latents, zero, zero),
-            math.log(COMPOSITE_WEIGHTS[1]) + _log_normal(latents, old_mean, old_log_variance),
-            math.log(COMPOSITE_WEIGHTS[2]) + _log_normal(latents, zero, zero + 10.0),
-        ]
+    standard, previous, wide = map(math.log, COMPOSITE_WEIGHTS)
+    squares = latents.square()
+    log_prior = torch.logaddexp(
+        torch.logaddexp(
+            standard - 0.5 * squares,
+            previous + _log_normal(latents, old_mean, old_log_variance),
+        ),
+        wide - 0.5 * (WIDE_LOG_VARIANCE + squares * math.exp(-WIDE_LOG_VARIANCE)),
     )
-    log_prior = torch.logsumexp(components, dim=0)
     return (_log_normal(latents, mean, log_variance) - log_prior).sum(1)
 
 
 def _log_normal(at: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-    return -0.5 * (_LOG_2PI + log_variance + (at - mean).square() / log_variance.exp())
+    """Log density, less the constant that every normal has: it cancels in a KL."""
+    return -0.5 * (log_variance + (at - mean).square() * (-log_variance).exp())
