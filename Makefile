@@ -38,14 +38,26 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-# Each needs the data sets beside the checkout, or a quiet machine for some minutes.
-benchmark-accuracy: $(VENV)/.installed-dev
-	for name in ml-100k ml-1m goodbooks-10k-v1; do $(BIN)/python benchmarks/accuracy.py $$name; done
-	$(BIN)/python benchmarks/accuracy.py gowalla -S training.batch_size=500 -S training.epochs=40
+# Each needs the data sets beside the checkout and a quiet machine; the first takes hours.
+benchmark-accuracy: $(VENV)/.installed-benchmarks
+	$(BIN)/python benchmarks/accuracy.py ml-1m --seeds 42,43,44 --peers all
+	$(BIN)/python benchmarks/accuracy.py ml-100k --folds 5 --seeds 42,43,44 --peers all
+	$(BIN)/python benchmarks/accuracy.py goodbooks-10k-v1 --peers popularity,ease,edlae,als
+	$(BIN)/python benchmarks/accuracy.py gowalla --peers popularity,als
+	$(BIN)/python benchmarks/large_catalogue.py gowalla
 
-benchmark-speed: $(VENV)/.installed-dev
+benchmark-speed: $(VENV)/.installed-benchmarks
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/score.py
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/neighbours.py gowalla
+	$(BIN)/python benchmarks/neighbours.py million
+	$(BIN)/python benchmarks/large_catalogue.py million
+
+$(VENV)/.installed-benchmarks: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable ".[dev,benchmarks]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

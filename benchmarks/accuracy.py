@@ -1,158 +1,119 @@
-"""How good the lists are on real data, and what each stage costs, through the command line.
+"""How good the lists are on real data beside the peers', and what each stage costs.
 
-Runs ingest, train, index and evaluate on test users, each in a process of its own, in a
-workspace of its own. The data sets are looked for in ../shared/datasets (--datasets DIR):
+Runs ingest, train, index and evaluate through the command line, each in a process of its own.
+With --peers these are then fitted on the same split, in this process, and all are measured on
+the same test users, the differences paired:
 
-    python benchmarks/accuracy.py ml-1m
+    python benchmarks/accuracy.py ml-1m --peers ease,edlae,als,recvae --seeds 42,43,44
+    python benchmarks/accuracy.py ml-100k --peers all --folds 5
     python benchmarks/accuracy.py gowalla -S training.epochs=40 -S training.batch_size=500
+
+--folds N makes every user a test user once, and pools all of them. With --workspace DIR what was
+trained is kept, and with --reuse taken from there, as far as it is there.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from cost import Cost, print_costs, run_stage
+from data_sets import BESIDE_THE_CHECKOUT, DATA_SETS, DataSet, folder_of
 from machine import describe_run
+from peers import PEERS
 
-BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "datasets"
-RECSYS = [sys.executable, "-c", "from recsys.pipelines.cli import main; main()"]
-LIKED = ["--min-rating", "4", "--min-user-interactions", "5"]
-TENTHS = ["--validation-size", "0.1", "--test-size", "0.1"]
+DEFAULT_SEED = 42
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """How a data set goes through the stages, and the figures to hold ours against.
-
-    Parameters
-    ----------
-    ingest, train, evaluate : tuple of str
-        Arguments of the stages; {folder} is the data set's own.
-    references : tuple of str
-        Figures on the same test users, a line each; empty where there are none.
-    floor : tuple of (metric, value), optional
-        What the model's mean must reach.
-    """
-
-    ingest: tuple[str, ...]
-    train: tuple[str, ...]
-    evaluate: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
-    floor: tuple[str, float] | None = None
-
-
-DATA_SETS = {
-    "ml-100k": DataSet(
-        ingest=("{folder}/ratings.csv.gz", "--items", "{folder}/items.csv.gz", *LIKED),
-        train=tuple(TENTHS),
-    ),
-    "ml-1m": DataSet(
-        ingest=("{folder}/ratings.csv.gz", "--items", "{folder}/items.csv.gz", *LIKED),
-        train=("--split", "{folder}/strong-generalization.csv.gz"),
-        evaluate=("--metrics", "recall@20,recall@50,ndcg@100"),
-        references=(
-            "recall@20 / recall@50 / ndcg@100 on the same split (RECIPES.md, section 2):",
-            "  popularity .168 .233 .212; EASE (ridge 750) .3488 .4597 .4176",
-            "  RecVAE as published .3434 .4720 .4127; deep VAE, one phase .3522 .4793 .4178",
-        ),
-        floor=("ndcg@100", 0.412),
-    ),
-    "goodbooks-10k-v1": DataSet(
-        ingest=("{folder}/ratings.csv.gz", "--items", "{folder}/items.csv.gz", *LIKED),
-        train=tuple(TENTHS),
-    ),
-    "gowalla": DataSet(
-        ingest=("{folder}/train.txt.gz",),
-        train=("--test", "{folder}/test.txt.gz"),
-        evaluate=("--metrics", "full_recall@20,ndcg@20"),
-        references=(
-            "full_recall@20 / ndcg@20, test-tuned by their authors (RECIPES.md, section 2):",
-            "  MultVAE .1641 .1335; EASE .1765 .1467; LightGCN .1820 .1547",
-            "  deep VAE in the lab, batch 500, 40 epochs: .1716 .1385",
-        ),
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one stage took: seconds by the clock and of all cores, peak memory in bytes."""
-
-    stage: str
-    wall: float
-    cpu: float
-    peak_rss: int
-
-
-def run_stage(stage: str, arguments: list[str], workspace: Path) -> Cost:
-    """Run one command to its end; its lines go to this terminal.
-
-    Raises
-    ------
-    SystemExit
-        The command failed; it has said why.
-    """
-    command = [*RECSYS, stage, *arguments, "--workspace", str(workspace)]
-    print(f"\n$ recsys {' '.join(command[len(RECSYS) :])}", flush=True)
-    start = time.perf_counter()
-    # This process holds little: a child is born with its parent's peak.
-    child = subprocess.Popen(command, env={"COLUMNS": "120", **os.environ})
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"recsys {stage} failed with exit code {child.returncode}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(stage, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
-
-
-def run_all(options: argparse.Namespace, workspace: Path) -> list[Cost]:
-    """Run the four stages on the chosen data set."""
+def run_stages(
+    options: argparse.Namespace, workspace: Path, split: Sequence[str], seed: int
+) -> list[Cost]:
+    """Run the four stages in one workspace, or none where it is there already."""
+    if options.reuse and (workspace / "index").exists():
+        print(f"\n{workspace} is there already")
+        return []
     data_set = DATA_SETS[options.data_set]
-    folder = options.datasets / options.data_set
     threads = [] if options.threads is None else ["--threads", str(options.threads)]
     settings = [word for each in options.settings for word in ("-S", each)]
-    report = ["--on", "test", "--report", str(_report_of(workspace)), "--format", "table"]
+    report = ["--on", "test", "--report", str(workspace / "evaluation.json"), "--format", "table"]
+    report += ["--metrics", ",".join(data_set.metrics)]
+    report += ["--without-ease"] if options.peers else []
     return [
-        run_stage("ingest", _placed(data_set.ingest, folder), workspace),
-        run_stage("train", [*_placed(data_set.train, folder), *settings, *threads], workspace),
+        _ingest(options, workspace),
+        run_stage("train", [*split, "--seed", str(seed), *settings, *threads], workspace),
         run_stage("index", threads, workspace),
-        run_stage("evaluate", [*report, *data_set.evaluate, *threads], workspace),
+        run_stage("evaluate", [*report, *threads], workspace),
     ]
 
 
-def _placed(arguments: tuple[str, ...], folder: Path) -> list[str]:
-    return [each.format(folder=folder) for each in arguments]
+def _ingest(options: argparse.Namespace, workspace: Path) -> Cost:
+    folder = folder_of(options.data_set, options.datasets)
+    return run_stage("ingest", DATA_SETS[options.data_set].ingest_arguments(folder), workspace)
 
 
-def _report_of(workspace: Path) -> Path:
-    return workspace / "evaluation.json"
+def run_everything(options: argparse.Namespace, root: Path) -> list[dict[int, Path]]:
+    """Run the stages for each fold and seed; the workspaces by seed, one mapping a fold."""
+    data_set = DATA_SETS[options.data_set]
+    splits = [data_set.train_arguments(folder_of(options.data_set, options.datasets))]
+    places = [root]
+    if options.folds is not None:
+        files = _write_folds(options, root)
+        splits = [["--split", str(each)] for each in files]
+        places = [each.with_suffix("") for each in files]
+    folds = []
+    for place, split in zip(places, splits, strict=True):
+        workspaces = {seed: place / f"seed-{seed}" for seed in options.seeds}
+        if len(workspaces) == 1:
+            workspaces = dict.fromkeys(workspaces, place)
+        for seed, workspace in workspaces.items():
+            costs = run_stages(options, workspace, split, seed)
+            if costs:
+                print_costs(costs)
+        folds.append(workspaces)
+    return folds
 
 
-def print_costs(costs: list[Cost]) -> None:
-    """Print a line a stage and the sum."""
-    print(f"\n{'stage':10}{'wall s':>10}{'CPU s':>10}{'peak RSS':>12}")
-    for each in costs:
-        peak = f"{each.peak_rss / 1e6:,.0f} MB"
-        print(f"{each.stage:10}{each.wall:10.1f}{each.cpu:10.1f}{peak:>12}")
-    print(f"{'all':10}{sum(c.wall for c in costs):10.1f}{sum(c.cpu for c in costs):10.1f}")
+def _write_folds(options: argparse.Namespace, root: Path) -> list[Path]:
+    files = [root / f"fold-{number}.csv" for number in range(1, options.folds + 1)]
+    if options.reuse and all(each.exists() for each in files):
+        return files
+    from folds import make_folds, write_fold
+
+    from recsys.data.artefact import open_interactions
+
+    _ingest(options, root / "all")
+    interactions = open_interactions(root / "all" / "interactions").interactions
+    for parts, path in zip(make_folds(interactions.matrix, options.folds), files, strict=True):
+        write_fold(parts, interactions, path)
+    return files
 
 
-def print_verdict(data_set: DataSet, report: dict[str, Any]) -> None:
-    """Print the figures to hold ours against, and whether the floor was reached."""
-    for line in data_set.references:
-        print(line)
-    if data_set.floor is not None:
-        metric, floor = data_set.floor
-        mean = report["models"]["vae"][metric]["mean"]
-        verdict = "reached" if mean >= floor else "MISSED"
-        print(f"floor: {metric} of vae >= {floor}; measured {mean:.4f}: {verdict}")
+def compare(options: argparse.Namespace, folds: Sequence[dict[int, Path]]) -> None:
+    """Fit the peers on each fold's split; print how they were fitted, then all figures."""
+    # Not before the stages: a child is born with its parent's peak.
+    import torch
+    from comparison import PRODUCT, best_peer, measure, pool, to_markdown, verdict
+    from threadpoolctl import threadpool_limits
+
+    if options.threads is not None:
+        threadpool_limits(options.threads)
+        torch.set_num_threads(options.threads)
+    data_set: DataSet = DATA_SETS[options.data_set]
+    measured = [measure(each, options.peers, data_set.metrics) for each in folds]
+    pooled = pool([each.evaluation for each in measured], options.seeds)
+    print()
+    for number, each in enumerate(measured, start=1):
+        for fit in each.fits:
+            print(f"split {number}: {fit}")
+    where = "" if options.folds is None else f" in {options.folds} folds"
+    print(f"\n{options.data_set}: {pooled.n_users:,} test users{where}\n")
+    print(to_markdown(pooled, options.peers))
+    if options.peers:
+        decisive = data_set.metrics[-1]
+        peer = best_peer(pooled, options.peers, decisive)
+        print(f"\nbest peer by {decisive}: {peer}")
+        for metric in data_set.metrics:
+            print(verdict(pooled.difference(PRODUCT, peer, metric)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,6 +123,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data_set", choices=DATA_SETS)
     parser.add_argument("--datasets", type=Path, default=BESIDE_THE_CHECKOUT, metavar="DIR")
     parser.add_argument("--workspace", type=Path, metavar="DIR", help="keep it, in a new folder")
+    parser.add_argument("--reuse", action="store_true", help="what --workspace holds already")
+    parser.add_argument(
+        "--peers",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="A,B,..",
+        help=f"fit them beside: {', '.join(PEERS)}, or all",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=lambda text: [int(each) for each in text.split(",")],
+        default=[DEFAULT_SEED],
+        metavar="N,N,..",
+        help=f"train once with each, and give the mean (default: {DEFAULT_SEED})",
+    )
+    parser.add_argument("--folds", type=int, metavar="N", help="every user is a test user once")
     parser.add_argument("--threads", type=int, metavar="N", help="cores to use (default: all)")
     parser.add_argument(
         "-S",
@@ -174,23 +151,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line, and refuse at once what would fail only after hours.
+
+    Raises
+    ------
+    SystemExit
+        Says what was found and what was expected.
+    """
+    options = _parser().parse_args(words)
+    folder_of(options.data_set, options.datasets)
+    possible = DATA_SETS[options.data_set].peers
+    if options.peers == ["all"]:
+        options.peers = list(possible)
+    impossible = [each for each in options.peers if each not in possible]
+    if impossible:
+        raise SystemExit(
+            f"--peers {','.join(impossible)}: on {options.data_set} expected some of "
+            f"{', '.join(possible)}"
+        )
+    if options.folds is not None and options.folds < 2:
+        raise SystemExit(f"--folds {options.folds}: expected at least 2")
+    if options.reuse and options.workspace is None:
+        raise SystemExit("--reuse: name the folder that holds what was trained, --workspace DIR")
+    if options.workspace is not None and options.workspace.exists() and not options.reuse:
+        raise SystemExit(
+            f"{options.workspace} exists; name a new folder with --workspace DIR, or take what it "
+            "holds with --reuse"
+        )
+    return options
+
+
 def main() -> None:
     """Run the stages, then print what they cost beside what was found."""
-    options = _parser().parse_args()
-    if not (options.datasets / options.data_set).is_dir():
-        raise SystemExit(
-            f"no folder {options.data_set} in {options.datasets}; name the folder that holds it "
-            "with --datasets DIR"
-        )
-    if options.workspace is not None and options.workspace.exists():
-        raise SystemExit(f"{options.workspace} exists; name a new folder with --workspace DIR")
+    options = parse()
     print(describe_run())
     with tempfile.TemporaryDirectory() as directory:
-        workspace = options.workspace or Path(directory) / "workspace"
-        costs = run_all(options, workspace)
-        report = json.loads(_report_of(workspace).read_bytes())
-    print_costs(costs)
-    print_verdict(DATA_SETS[options.data_set], report)
+        compare(options, run_everything(options, options.workspace or Path(directory) / "kept"))
+    for line in DATA_SETS[options.data_set].references:
+        print(line)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ import argparse
 import os
 import resource
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,6 @@ import numpy as np
 from accuracy import BESIDE_THE_CHECKOUT
 from machine import describe_run
 from made_clicks import make_clicks
-from neighbours import timed
 from numpy.typing import NDArray
 from recsys.pipelines.allocator import keep_large_buffers
 from scipy.sparse import csr_array
@@ -45,33 +47,54 @@ NEW_USERS = 200
 USERS_AT_ONCE = 50
 
 
-def million(options: argparse.Namespace) -> None:
-    """Train one epoch on a large made-up catalogue."""
+@dataclass(frozen=True)
+class Trained:
+    """A VAE, and the seconds that it took by the clock and of all cores."""
+
+    vae: "VAE"
+    wall: float
+    cpu: float
+
+
+def _train(
+    data: Interactions,
+    config: VAEConfig,
+    training: TrainingConfig,
+    on_epoch: "Callable[[EpochReport], None] | None" = None,
+) -> Trained:
     from recsys.vae.training import train
 
+    wall, cpu = time.perf_counter(), time.process_time()
+    vae = train(data, config, training, on_epoch=on_epoch)
+    return Trained(vae, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def million(options: argparse.Namespace) -> None:
+    """Train one epoch on a large made-up catalogue."""
     data = make_clicks(options.users + NEW_USERS, options.items, options.mean_history)
     known = data.select_users(np.arange(options.users))
     print(
-        f"{known.n_users:,} users x {known.n_items:,} items, {known.matrix.nnz:,} clicks, longest "
-        f"history {known.history_lengths().max():,}; peak before training {_peak_gb():.1f} GB",
+        f"{known.n_users:,} users x {known.n_items:,} items, {known.matrix.nnz:,} clicks "
+        f"({known.matrix.nnz / known.n_users:.0f} a user, {known.history_lengths().max():,} at "
+        f"most); peak before training {_peak_gb():.1f} GB",
         flush=True,
     )
     training = TrainingConfig(epochs=1, batch_size=options.batch)
     reports: list[EpochReport] = []
-    with timed() as timing:
-        vae = train(known, VAEConfig(values="binary"), training, on_epoch=reports.append)
+    trained = _train(known, VAEConfig(values="binary"), training, reports.append)
     peak = _peak_gb()
-    config = vae.config
-    decided = training.sized_for(known.n_users, known.n_items, sampled=config.softmax == "sampled")
+    config = trained.vae.config
+    sampled = config.softmax == "sampled"
+    batch_size = training.sized_for(known.n_users, known.n_items, sampled=sampled).batch_size
     print(
         f"softmax {config.softmax}, {config.negatives:,} negatives, members {config.members}, "
-        f"batch {decided.batch_size:,}\n"
-        f"one epoch: {timing.wall:.0f} s ({timing.cpu:.0f} s CPU), "
+        f"batch {batch_size:,}\n"
+        f"one epoch: {trained.wall:.0f} s ({trained.cpu:.0f} s CPU), "
         f"{reports[0].users_per_second:,.0f} users/s, peak {peak:.1f} GB"
     )
-    print(_verdict("minutes", timing.wall / 60, MOST_MINUTES))
+    print(_verdict("minutes", trained.wall / 60, MOST_MINUTES))
     print(_verdict("GB", peak, MOST_GB))
-    _print_losses(vae, reports[0], known, data.matrix[options.users :])
+    _print_losses(trained.vae, reports[0], known, data.matrix[options.users :])
 
 
 def _print_losses(vae: "VAE", report: "EpochReport", known: Interactions, new: csr_array) -> None:
@@ -114,15 +137,6 @@ def _nats_a_click(vae: "VAE", given: csr_array, guessed: csr_array) -> float:
     return total / guessed.nnz
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A VAE and the seconds that it took."""
-
-    vae: "VAE"
-    wall: float
-    cpu: float
-
-
 def gowalla(options: argparse.Namespace) -> None:
     """Train with either softmax from the same seed, and find the same users' hidden items."""
     split = _gowalla_split(options.datasets / "gowalla")
@@ -133,11 +147,12 @@ def gowalla(options: argparse.Namespace) -> None:
     )
     assert split.test is not None
     ways: tuple[Softmax, ...] = ("exact", "sampled")
-    trained = {softmax: _train(softmax, split.train, options) for softmax in ways}
-    rankers = {
-        softmax: lambda histories, k, score=each.vae.score: rank_unseen(score, histories, k)
-        for softmax, each in trained.items()
+    alone = VAEConfig(values="binary", members=1, negatives=options.negatives)
+    training = TrainingConfig(epochs=options.epochs, batch_size=options.batch, seed=options.seed)
+    trained = {
+        softmax: _train(split.train, replace(alone, softmax=softmax), training) for softmax in ways
     }
+    rankers = {softmax: partial(rank_unseen, each.vae.score) for softmax, each in trained.items()}
     report = evaluate(rankers, split.test, split.train, METRICS)
     print(f"{'':10}" + "".join(f"{metric!s:>24}" for metric in METRICS) + "   wall s   CPU s")
     for softmax, each in trained.items():
@@ -149,16 +164,6 @@ def gowalla(options: argparse.Namespace) -> None:
         )
     lost = 1 - report.mean("sampled", RECALL) / report.mean("exact", RECALL)
     print(_verdict(f"% of {RECALL} lost", 100 * lost, 100 * MOST_LOST))
-
-
-def _train(softmax: Softmax, data: Interactions, options: argparse.Namespace) -> Trained:
-    from recsys.vae.training import train
-
-    config = VAEConfig(values="binary", members=1, softmax=softmax, negatives=options.negatives)
-    training = TrainingConfig(epochs=options.epochs, batch_size=options.batch, seed=options.seed)
-    with timed() as timing:
-        vae = train(data, config, training)
-    return Trained(vae, timing.wall, timing.cpu)
 
 
 def _gowalla_split(folder: Path) -> Split:
@@ -189,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     large = commands.add_parser("million")
     large.add_argument("--users", type=int, default=200_000)
     large.add_argument("--items", type=int, default=1_000_000)
-    large.add_argument("--mean-history", type=float, default=90, help="clicks, repeats included")
+    large.add_argument("--mean-history", type=float, default=115, help="repeats included")
     large.add_argument("--batch", type=int, help="users of a step (default: as `train` decides)")
     large.set_defaults(run=million)
     real = commands.add_parser("gowalla")

@@ -17,7 +17,7 @@ from recsys.neighbours.artefact import FILE, load_item_item
 from recsys.neighbours.item_item import ItemItem
 from recsys.ranking import Scorer
 
-TAUS = (1.0, 2.0, 3.5, 6.0, 10.0, 20.0, 35.0, 60.0, 100.0, 200.0)
+TAUS = (1.0, 2.0, 3.5, 6.0, 10.0, 20.0, 35.0, 60.0, 100.0, 200.0, 350.0)
 """What tau is chosen from: the optimum is flat over a factor of three."""
 
 DEFAULT_TAU = 10.0

@@ -16,6 +16,10 @@ EXACT_SOFTMAX_ITEMS = 100_000
 """Catalogue up to which the softmax is exact when not told otherwise."""
 
 
+WIDE_CATALOGUE = 30_000
+"""Items from which on a step is mostly the update of the items' weights."""
+
+
 @dataclass(frozen=True)
 class VAEConfig:
     """Architecture and objective.
@@ -49,7 +53,7 @@ class VAEConfig:
         Share of a history's items that are hidden in training.
     members : int or None
         VAEs of different initial weights and noise whose scores are averaged. None: 2, and 1
-        where the softmax is sampled.
+        from 30,000 items on, where a second one costs more than it buys.
     softmax : {"auto", "exact", "sampled"}
         The multinomial likelihood's sum over the catalogue: exact, or estimated from the batch's
         items and `negatives` more. Auto is exact up to 100,000 items.
@@ -103,7 +107,7 @@ class VAEConfig:
             softmax = "sampled" if large else "exact"
         members = self.members
         if members is None:
-            members = 1 if softmax == "sampled" else 2
+            members = 2 if n_items < WIDE_CATALOGUE else 1
         return replace(self, softmax=softmax, members=members)
 
     @property
@@ -114,9 +118,6 @@ class VAEConfig:
 
 STEPS_WANTED, FEWEST_EPOCHS, MOST_EPOCHS = 2_500, 20, 100
 """How long a training is when not told otherwise: see docs/experiments.md."""
-
-WIDE_CATALOGUE = 30_000
-"""Items from which on a step is mostly the update of the items' weights."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""How fast a training step is, beside the published layout and beside the bare arithmetic.
+
+    python benchmarks/train_step.py --steps 11
+
+Made-up histories of MovieLens-20M's shape. Everything is measured in two processes: one whose
+glibc is told to keep large buffers, as `recsys train` has it, and one with glibc as it comes. All
+sides of both take their steps in turn on the same users, so that they see the same machine,
+however busy others make it; medians over the steps are compared. The arithmetic is each side's
+matrix products at the rate of a large square product that is measured in the same turns.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from machine import describe_run
+from numpy.typing import NDArray
+from recsys.pipelines.allocator import tuned
+
+FARTHEST_FROM_ARITHMETIC = 1.5
+SAME_LAYERS, OUR_VAE = (2.5, 2.1), (5.0, 1.7)
+"""Targets of the ratio, with the allocator's settings and without."""
+
+WARM_UP = 2
+
+KEPT, AS_IT_COMES = "kept", "as it comes"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of each step of a side, and its matrix products in operations."""
+
+    wall: NDArray[np.float64]
+    cpu: NDArray[np.float64]
+    operations: float
+
+    @property
+    def rate(self) -> float:
+        """Operations in a second of CPU time."""
+        return float(self.operations / np.median(self.cpu))
+
+
+class Worker:
+    """A process that has all sides and takes a step of one when told to."""
+
+    def __init__(self, allocator: str) -> None:
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # as the command line has it
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *sys.argv[1:], "--worker"],
+            env=tuned(environment) if allocator == KEPT else environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.about: str = self._answer()
+        """The sizes, in a line."""
+        self.sides: list[list[Any]] = self._answer()
+        """Name and operations of each side."""
+
+    def step(self, side: int, seed: int) -> list[float]:
+        """Give the seconds by the clock and of CPU of one step."""
+        assert self.process.stdin is not None
+        print(json.dumps([side, seed]), file=self.process.stdin, flush=True)
+        seconds: list[float] = self._answer()
+        return seconds
+
+    def close(self) -> None:
+        """Let the process end."""
+        self.process.communicate()
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit("a measuring process has died: see above")
+        return json.loads(line)
+
+
+def work(options: argparse.Namespace) -> None:
+    """Be the worker: name the sides, then take the steps that are asked for on stdin."""
+    from step_sides import describe, make_sides, timed
+
+    sides, histories = make_sides(options)
+    print(json.dumps(describe(options, histories)))
+    print(json.dumps([[side.name, side.operations] for side in sides]), flush=True)
+    for line in sys.stdin:
+        side, seed = json.loads(line)
+        rows = np.random.default_rng(seed).choice(histories.shape[0], options.batch, replace=False)
+        print(json.dumps(timed(sides[side].step, rows)), flush=True)
+
+
+def measure(allocators: list[str], n_steps: int) -> dict[str, dict[str, Measured]]:
+    """Take all steps in turn; allocator -> side -> what was measured."""
+    workers = {allocator: Worker(allocator) for allocator in allocators}
+    first = next(iter(workers.values()))
+    print(first.about, flush=True)
+    sides = first.sides
+    seconds = np.empty((len(workers), len(sides), WARM_UP + n_steps, 2))
+    for seed in range(WARM_UP + n_steps):
+        for side in range(len(sides)):
+            for of_worker, worker in zip(seconds, workers.values(), strict=True):
+                of_worker[side, seed] = worker.step(side, seed)
+    for worker in workers.values():
+        worker.close()
+    return {
+        allocator: {
+            name: Measured(of_side[WARM_UP:, 0], of_side[WARM_UP:, 1], operations)
+            for (name, operations), of_side in zip(sides, of_worker, strict=True)
+        }
+        for allocator, of_worker in zip(workers, seconds, strict=True)
+    }
+
+
+def report(measured: dict[str, dict[str, Measured]]) -> None:
+    """Print every side's median and spread, then the ratios beside their targets."""
+    for allocator, sides in measured.items():
+        (_, sgemm), *others = sides.items()
+        print(f"\nbuffers {allocator}; sgemm at {sgemm.rate / 1e9:.0f} GFLOP/s a core")
+        print(f"{'':44}{'CPU ms':>8} {'10-90 %':>13} {'wall ms':>9} {'10-90 %':>13}")
+        for name, own in others:
+            distance = sgemm.rate / own.rate
+            print(f"{name:44}{_spread(own.cpu)} {_spread(own.wall)}  {distance:.2f} x arithmetic")
+        farthest = max(sgemm.rate / own.rate for _, own in others[1:])
+        verdict = "reached" if farthest <= FARTHEST_FROM_ARITHMETIC else "MISSED"
+        print(f"ours at most {farthest:.2f} x; target {FARTHEST_FROM_ARITHMETIC} x: {verdict}")
+    print()
+    _report_ratios(measured)
+
+
+def _report_ratios(measured: dict[str, dict[str, Measured]]) -> None:
+    pairs = [(each, each) for each in measured]
+    if len(measured) == 2:
+        pairs.append((AS_IT_COMES, KEPT))
+    names = list(measured[AS_IT_COMES])
+    for name, targets in zip(names[2:5], (SAME_LAYERS, OUR_VAE, OUR_VAE), strict=True):
+        for theirs, ours in pairs:
+            _print_ratio(
+                f"{name} (published: {theirs}; ours: {ours})",
+                measured[theirs][names[1]],
+                measured[ours][name],
+                targets[ours == AS_IT_COMES],
+            )
+
+
+def _print_ratio(title: str, slow: Measured, fast: Measured, target: float) -> None:
+    cpu = float(np.median(slow.cpu) / np.median(fast.cpu))
+    wall = float(np.median(slow.wall) / np.median(fast.wall))
+    verdict = "reached" if min(cpu, wall) >= target else "MISSED"
+    print(f"{title}: {cpu:.2f} x CPU, {wall:.2f} x wall; target {target} x: {verdict}")
+
+
+def _spread(seconds: NDArray[np.float64]) -> str:
+    low, high = 1e3 * np.quantile(seconds, [0.1, 0.9])
+    return f"{1e3 * np.median(seconds):8,.0f} {f'{low:,.0f}-{high:,.0f}':>13}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=11, help="measured steps of each side")
+    parser.add_argument("--items", type=int, default=20_108)
+    parser.add_argument("--users", type=int, default=5_000, help="of whom a step takes a batch")
+    parser.add_argument("--batch", type=int, default=500, help="users of a step")
+    parser.add_argument("--history", type=int, default=92, help="items drawn for a user on average")
+    parser.add_argument("--threads", type=int, help="cores to use (default: all)")
+    parser.add_argument(
+        "--no-tune-malloc", action="store_true", help="measure with glibc as it comes alone"
+    )
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> None:
+    """Measure all sides in turn and print what they took."""
+    options = _parser().parse_args()
+    if options.worker:
+        work(options)
+        return
+    print(describe_run(), flush=True)
+    allocators = [AS_IT_COMES] if options.no_tune_malloc else [KEPT, AS_IT_COMES]
+    report(measure(allocators, options.steps))
+
+
+if __name__ == "__main__":
+    main()
