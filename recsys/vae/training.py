@@ -176,7 +176,9 @@ class _Run:
     def _check_finite(self, tally: Tally) -> None:
         """Stop before broken weights are validated or written to the checkpoint."""
         loss = tally.reconstruction + tally.kl
-        weights_are_finite = all(each.isfinite().all() for each in self.module.parameters())
+        # By the smallest and the largest: a mask would be as large as the weights.
+        bounds = [each for p in self.module.parameters() for each in torch.aminmax(p.detach())]
+        weights_are_finite = all(bool(each.isfinite()) for each in bounds)
         if not (math.isfinite(loss) and weights_are_finite):
             broken = "the weights are" if math.isfinite(loss) else f"the loss ({loss}) is"
             raise TrainingError(
