@@ -6,7 +6,7 @@ the same test users, the differences paired:
 
     python benchmarks/accuracy.py ml-1m --peers ease,edlae,als,recvae --seeds 42,43,44
     python benchmarks/accuracy.py ml-100k --peers all --folds 5
-    python benchmarks/accuracy.py gowalla -S training.epochs=40 -S training.batch_size=500
+    python benchmarks/accuracy.py gowalla
 
 --folds N makes every user a test user once, and pools all of them. With --workspace DIR what was
 trained is kept, and with --reuse taken from there, as far as it is there.

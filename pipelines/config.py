@@ -176,7 +176,19 @@ def flatten(settings: Settings) -> dict[str, Any]:
 
 
 def from_flat(values: Mapping[str, Any]) -> Settings:
-    """Rebuild settings that `flatten` laid out and JSON carried."""
+    """Rebuild settings that `flatten` laid out and JSON carried.
+
+    Raises
+    ------
+    ConfigError
+        A key of another version of recsys.
+    """
+    for key in values:
+        if key not in _KEYS:
+            raise ConfigError(
+                f"the run was begun by a version of recsys that knew {key}; train again without "
+                "--resume"
+            )
     return _build({key: _typed(key, value, "the run's settings") for key, value in values.items()})
 
 

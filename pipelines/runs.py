@@ -133,8 +133,9 @@ def interrupted_folder(workspace: Workspace) -> Path | None:
 def progress_of(folder: Path) -> str:
     """How far the log of a run goes: "epoch 2 of 3"."""
     epochs = _epochs(folder / LOG_FILE)
-    done = epochs[-1]["epoch"] if epochs else 0
-    return f"epoch {done} of {_read(folder)['settings']['training.epochs']}"
+    if not epochs:
+        return "no epoch"
+    return f"epoch {epochs[-1]['epoch']} of {epochs[-1]['n_epochs']}"
 
 
 def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | None) -> Run | None:

@@ -119,6 +119,6 @@ def test_a_training_that_was_interrupted_shows_in_the_row_of_train(cli, changeab
     found = states(cli, changeable)["train"]
     assert (found["state"], found["why"]) == (
         "fresh",
-        "runs/20200101T000000.000000Z ended epoch 0 of 9 and was interrupted, or runs still: "
+        "runs/20200101T000000.000000Z ended no epoch and was interrupted, or runs still: "
         "`recsys train --resume` goes on with it",
     )

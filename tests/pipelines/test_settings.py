@@ -1,6 +1,9 @@
 """Where a setting comes from, and how a wrong one is refused."""
 
 import pytest
+from recsys.pipelines.config import Settings, flatten, from_flat
+
+from recsys.errors import ConfigError
 
 
 def sources_of(result):
@@ -141,3 +144,8 @@ def test_a_misspelt_variable_names_the_nearest(cli, made, monkeypatch):
     assert result.code == 2
     assert "RECSYS_TRAINING_EPOCH, which is no setting; the nearest known is" in result.complaint
     assert "RECSYS_TRAINING_EPOCHS" in result.complaint
+
+
+def test_settings_of_another_version_are_refused_naming_the_key():
+    with pytest.raises(ConfigError, match=r"knew model\.gram_gb; train again without --resume"):
+        from_flat(flatten(Settings()) | {"model.gram_gb": 4.0})
