@@ -6,8 +6,6 @@ python benchmarks/large_catalogue.py gowalla    exact v sampled, same seed (--da
 
 import argparse
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ import numpy as np
 from accuracy import BESIDE_THE_CHECKOUT
 from machine import describe_run
 from made_clicks import make_clicks
+from neighbours import gowalla_split, peak_gb
 from numpy.typing import NDArray
 from recsys.pipelines.allocator import keep_large_buffers
 from scipy.sparse import csr_array
@@ -26,8 +25,6 @@ from scipy.special import logsumexp
 
 from recsys.baselines import rank_unseen
 from recsys.data.interactions import Interactions, csr_from_pairs
-from recsys.data.readers import ReadOptions, read_events
-from recsys.data.splits import Split, SplitConfig, split_events
 from recsys.evaluation.protocols import evaluate
 from recsys.metrics import Metric
 from recsys.vae.config import Softmax, TrainingConfig, VAEConfig
@@ -76,13 +73,13 @@ def million(options: argparse.Namespace) -> None:
     print(
         f"{known.n_users:,} users x {known.n_items:,} items, {known.matrix.nnz:,} clicks "
         f"({known.matrix.nnz / known.n_users:.0f} a user, {known.history_lengths().max():,} at "
-        f"most); peak before training {_peak_gb():.1f} GB",
+        f"most); peak before training {peak_gb():.1f} GB",
         flush=True,
     )
     training = TrainingConfig(epochs=1, batch_size=options.batch)
     reports: list[EpochReport] = []
     trained = _train(known, VAEConfig(values="binary"), training, reports.append)
-    peak = _peak_gb()
+    peak = peak_gb()
     config = trained.vae.config
     sampled = config.softmax == "sampled"
     batch_size = training.sized_for(known.n_users, known.n_items, sampled=sampled).batch_size
@@ -139,7 +136,7 @@ def _nats_a_click(vae: "VAE", given: csr_array, guessed: csr_array) -> float:
 
 def gowalla(options: argparse.Namespace) -> None:
     """Train with either softmax from the same seed, and find the same users' hidden items."""
-    split = _gowalla_split(options.datasets / "gowalla")
+    split = gowalla_split(options.datasets / "gowalla")
     print(
         f"{split.train.n_users:,} users x {split.train.n_items:,} items; batch {options.batch}, "
         f"{options.epochs} epochs, one VAE each, not fused with neighbours",
@@ -166,20 +163,9 @@ def gowalla(options: argparse.Namespace) -> None:
     print(_verdict(f"% of {RECALL} lost", 100 * lost, 100 * MOST_LOST))
 
 
-def _gowalla_split(folder: Path) -> Split:
-    train, _ = read_events(folder / "train.txt.gz", ReadOptions())
-    test, _ = read_events(folder / "test.txt.gz", ReadOptions(), to_train=False)
-    return split_events(train, SplitConfig(kind="none"), test)
-
-
 def _verdict(unit: str, measured: float, limit: float) -> str:
     word = "kept" if measured < limit else "MISSED"
     return f"limit {limit:g} {unit}, measured {measured:.1f}: {word}"
-
-
-def _peak_gb() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def _parser() -> argparse.ArgumentParser:
