@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -12,15 +13,13 @@ from recsys.data.splits import Holdout
 from recsys.fusion import TAUS, SparsePath, choose_tau
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import fit_item_item
+from recsys.neighbours.neighbourhoods import Neighbourhoods, Progress
 from recsys.ranking import Scorer
 
-SEARCH_NEIGHBOURS = 100
-"""Width of a trial's neighbourhoods: values that serve there serve wider ones too."""
+SEARCH_ITEMS = 500_000
+"""Items that all trials may solve together: a catalogue of half as many is given two."""
 
-SEARCH_WORK = 5e11
-"""Multiplications that a search may cost, counted as trials x items x neighbours^3."""
-
-MOST_TRIALS = 12
+MOST_TRIALS = 9
 
 STEPS: tuple[tuple[str, float], ...] = (
     ("ridge", 0.4),
@@ -30,7 +29,10 @@ STEPS: tuple[tuple[str, float], ...] = (
     ("user_exponent", -0.3),
     ("user_exponent", +0.3),
 )
-"""What a trial changes in the best so far: a factor of the ridge, a summand of the others."""
+"""What a trial changes in the best so far: a factor of the ridge, a summand of the others.
+
+Those that keep the neighbourhoods come first: they are found once.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +70,10 @@ def n_trials(n_items: int) -> int:
     Examples
     --------
     >>> [n_trials(n_items) for n_items in (3_500, 40_000, 100_000, 1_000_000)]
-    [12, 12, 5, 0]
+    [9, 9, 5, 0]
     """
-    affordable = SEARCH_WORK // (n_items * SEARCH_NEIGHBOURS**3)
-    return 0 if affordable < 2 else int(min(affordable, MOST_TRIALS))
+    affordable = SEARCH_ITEMS // n_items
+    return 0 if affordable < 2 else min(affordable, MOST_TRIALS)
 
 
 def search(
@@ -82,10 +84,10 @@ def search(
     *,
     trials: int,
     n_threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> Trial:
-    """Improve one value of `start` at a time on narrow neighbourhoods, then fit the full ones.
+    """Improve one value of `start` at a time at half its width, then see what holds at the full.
 
     Parameters
     ----------
@@ -97,40 +99,77 @@ def search(
     validation : Holdout
         At least one user; none that `train` holds.
     trials : int
-        At most so many; 0 is no search at all. See `n_trials`.
+        At most so many at half the width; 0 is no search at all. See `n_trials`.
     n_threads : int or None
     progress : callable or None
-        Receives items solved and items in all, for one fit after the other.
+        Receives how much is done, and how much there is in all, for one step after the other.
     on_trial : callable or None
         Receives each trial.
 
     Returns
     -------
     Trial
-        With the width of `start`, and the values of the trial that nothing beat.
+        `start` in full, unless better values beat it in full, or at half the width.
     """
+    start = start.sized_for(train.n_items)
+    assert start.n_neighbours is not None
+    bench = _Bench(train, dense, validation, n_threads, progress)
+    if trials == 0:
+        return bench.trial_of(start)
+    half = replace(start, n_neighbours=max(1, start.n_neighbours // 2))
+    climbed = _climb(half, bench, trials, on_trial)
+    best = bench.trial_of(start)
+    widened = replace(climbed.config, n_neighbours=start.n_neighbours)
+    if widened != start:
+        best = _better(best, bench.trial_of(widened))
+    return _better(best, climbed)
 
-    def trial_of(config: NeighboursConfig) -> Trial:
-        item_item = fit_item_item(train, config, n_threads=n_threads, progress=progress)
-        taus = (1.0,) if dense is None else TAUS
-        tuning = choose_tau(dense or _no_scores, item_item, validation, taus=taus)
+
+class _Bench:
+    """Fits and measures one configuration after the other on the same data."""
+
+    def __init__(
+        self,
+        train: Interactions,
+        dense: Scorer | None,
+        validation: Holdout,
+        n_threads: int | None,
+        progress: Progress | None,
+    ) -> None:
+        self.train, self.n_threads, self.progress = train, n_threads, progress
+        self.validation, self.taus = validation, TAUS if dense is not None else (1.0,)
+        self.dense = dense or _no_scores
+        self.neighbourhoods: tuple[tuple[float, int | None], Neighbourhoods] | None = None
+
+    def trial_of(self, config: NeighboursConfig) -> Trial:
+        """Fit the path, and find its tau."""
+        item_item = fit_item_item(
+            self.train,
+            config,
+            neighbourhoods=self._neighbourhoods_of(config),
+            n_threads=self.n_threads,
+            progress=self.progress,
+        )
+        tuning = choose_tau(self.dense, item_item, self.validation, taus=self.taus)
         return Trial(config, SparsePath(item_item, tuning.tau), tuning.by_user)
 
-    best = start = start.sized_for(train.n_items)
-    width = start.n_neighbours
-    assert width is not None
-    narrow = replace(start, n_neighbours=min(width, SEARCH_NEIGHBOURS))
-    if trials > 0:
-        best = replace(_climb(narrow, trial_of, trials, on_trial), n_neighbours=width)
-    return trial_of(best)
+    def _neighbourhoods_of(self, config: NeighboursConfig) -> Neighbourhoods:
+        """Those of the trial before where they serve: two at once may not fit the memory."""
+        key = (config.user_exponent, config.n_neighbours)
+        if self.neighbourhoods is None or self.neighbourhoods[0] != key:
+            self.neighbourhoods = None
+            n_threads = self.n_threads or torch.get_num_threads()
+            found = Neighbourhoods.of(self.train, config, n_threads, self.progress)
+            self.neighbourhoods = (key, found)
+        return self.neighbourhoods[1]
 
 
 def _climb(
     start: NeighboursConfig,
-    trial_of: Callable[[NeighboursConfig], Trial],
+    bench: _Bench,
     trials: int,
     on_trial: Callable[[Trial], None] | None,
-) -> NeighboursConfig:
+) -> Trial:
     """Step away from the best so far until a whole round of steps holds nothing new."""
     best: Trial | None = None
     ahead = [start]
@@ -138,15 +177,18 @@ def _climb(
     while ahead and len(tried) < trials:
         config = ahead[0]
         tried.add(config)
-        trial = trial_of(config)
+        trial = bench.trial_of(config)
         if on_trial is not None:
             on_trial(trial)
-        if best is None or trial.beats(best):
-            best = trial
+        best = trial if best is None else _better(best, trial)
         steps = (_changed(best.config, key, step) for key, step in STEPS)
         ahead = [each for each in steps if each is not None and each not in tried]
     assert best is not None
-    return best.config
+    return best
+
+
+def _better(kept: Trial, rival: Trial) -> Trial:
+    return rival if rival.beats(kept) else kept
 
 
 def _no_scores(histories: csr_array) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import pytest
 from recsys.fusion import TAUS, SparsePath
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import fit_item_item
+from recsys.neighbours.neighbourhoods import Neighbourhoods
 from recsys.tuning import MOST_TRIALS, STEPS, Trial, n_trials, search
 
 START = NeighboursConfig(n_neighbours=20, ridge=20.0)
@@ -84,13 +85,50 @@ def test_where_no_step_helps_the_search_ends_with_the_start(recorded, monkeypatc
     best, trials = recorded(START, 12)
     assert best.config == START
     assert len(trials) == 1 + len(STEPS)
-
-
-def test_trials_are_narrow_and_what_is_chosen_is_as_wide_as_asked(recorded, monkeypatch):
-    monkeypatch.setattr("recsys.tuning.SEARCH_NEIGHBOURS", 5)
-    best, trials = recorded(START, 3)
-    assert [each.config.n_neighbours for each in trials] == [5, 5, 5]
     assert best.config.n_neighbours == 20
+
+
+def test_trials_have_half_the_neighbours_and_what_is_chosen_is_as_wide_as_asked(recorded):
+    best, trials = recorded(START, 3)
+    assert [each.config.n_neighbours for each in trials] == [10, 10, 10]
+    assert best.config.n_neighbours == 20
+
+
+def test_what_does_better_in_half_the_neighbours_has_to_in_all_of_them(recorded, monkeypatch):
+    """The start is replaced only by what beats it at the same width."""
+    beats = Trial.beats
+
+    def only_in_half(one, other):
+        widths = one.config.n_neighbours, other.config.n_neighbours
+        return widths == (10, 10) and beats(one, other)
+
+    monkeypatch.setattr(Trial, "beats", only_in_half)
+    bad = replace(START, ridge=0.01, dropout=0.0)
+    assert recorded(bad, 9)[0].config == bad
+
+
+def test_half_the_neighbours_are_kept_where_they_do_better(recorded, monkeypatch):
+    def narrower(one, other):
+        return one.config.n_neighbours < other.config.n_neighbours
+
+    monkeypatch.setattr(Trial, "beats", narrower)
+    assert recorded(START, 9)[0].config == replace(START, n_neighbours=10)
+
+
+def test_neighbourhoods_are_found_once_for_all_ridges_and_dropouts(recorded, monkeypatch):
+    found = []
+    find = Neighbourhoods.of
+    monkeypatch.setattr(
+        "recsys.tuning.Neighbourhoods.of", lambda *args: found.append(args[1]) or find(*args)
+    )
+    monkeypatch.setattr(Trial, "beats", lambda one, other: False)
+    recorded(START, 9)
+    assert [(each.user_exponent, each.n_neighbours) for each in found] == [
+        (0.6, 10),
+        (0.3, 10),
+        (0.9, 10),
+        (0.6, 20),
+    ]
 
 
 def test_without_trials_the_start_is_fitted(recorded, split):

@@ -21,7 +21,12 @@ _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 
 
 def strong_generalisation(
-    events: Events, validation: float | None = None, test: float = 0, seed: int = 98765
+    events: Events,
+    validation: float | None = None,
+    test: float = 0,
+    seed: int = 98765,
+    *,
+    train_on_shown: bool = False,
 ) -> Split:
     """Hold out whole users: the model never trains on them (Liang et al. 2018, section 4).
 
@@ -42,6 +47,9 @@ def strong_generalisation(
         validation None is min(5 %, 1,000) of the users.
     seed : int
         Of the one RandomState that permutes the users and then draws what is held out.
+    train_on_shown : bool
+        Also train on what the validation users are shown: right where the test users, too, are
+        users of train.
 
     Notes
     -----
@@ -79,6 +87,8 @@ def strong_generalisation(
     # Validation draws before test does: the order is part of the protocol.
     validation_rows = _fifth_held_out(events, order[validation_users], known, random)
     test_rows = _fifth_held_out(events, order[test_users], known, random)
+    if train_on_shown and validation_rows is not None:
+        train |= validation_rows.fold_in
     return assemble(events, train, validation_rows, test_rows)
 
 

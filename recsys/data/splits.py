@@ -113,7 +113,8 @@ def split_events(events: Events, config: SplitConfig, test_events: Events | None
     config : SplitConfig
     test_events : Events, optional
         A test file that came with the data: `config` then divides `events` for validation only,
-        and the test users are those of this file whom `events` knows.
+        and the test users are those of this file whom `events` knows. They are users of train,
+        so with strong the validation users' shown items are trained on as well.
 
     Raises
     ------
@@ -129,13 +130,16 @@ def split_events(events: Events, config: SplitConfig, test_events: Events | None
             f"test = {config.test} together with a test file: expected one of the two;"
             " leave out the size or the file"
         )
-    return with_test_events(_divide(events, replace(config, test=0)), events, test_events)
+    split = _divide(events, replace(config, test=0), train_on_shown=True)
+    return with_test_events(split, events, test_events)
 
 
-def _divide(events: Events, config: SplitConfig) -> Split:
+def _divide(events: Events, config: SplitConfig, *, train_on_shown: bool = False) -> Split:
     validation, test = config.sizes
     if config.kind == "strong":
-        return strong_generalisation(events, validation, test, config.seed)
+        return strong_generalisation(
+            events, validation, test, config.seed, train_on_shown=train_on_shown
+        )
     if config.kind == "weak":
         return weak_generalisation(events, validation or 0, test, config.seed)
     if config.kind == "last":

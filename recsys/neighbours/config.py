@@ -29,8 +29,8 @@ class NeighboursConfig:
     memory_mb : int
         The linear systems held at once, all threads together.
     gram_mb : int
-        The matrix of co-occurrence is held whole where it takes at most so much, and made in
-        parts where it would take more: slower, in memory linear in the data.
+        The matrix of co-occurrence is made in parts, in memory linear in the data, where it
+        would take more than so much, or where most of it is zero.
     """
 
     n_neighbours: int | None = None

@@ -1,20 +1,22 @@
-"""Which items go together: the weighted Gram matrix, and each item's nearest by cosine."""
+"""Which items go together: the weighted Gram matrix, held whole or made where it is looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
+
+from recsys.data.interactions import select_rows
 
 BLOCK_ITEMS = 512
 """Rows of the Gram matrix that one thread makes at a time."""
 
-SPARSE_BYTES = 16
-"""An entry of a sparse Gram matrix while it is made; one of a dense matrix takes 4."""
+LONGEST_COUNTED = 10_000
+"""Longer histories have no say in which items are near: their pairs grow with the square."""
 
 
 class Cooccurrence(Protocol):
@@ -28,28 +30,34 @@ class Cooccurrence(Protocol):
         """Weighted number of each item's users; float32, shape (n_items,)."""
 
     def rows(self, start: int) -> csr_array:
-        """Up to BLOCK_ITEMS rows from `start` on, with sorted indices."""
+        """Up to BLOCK_ITEMS rows from `start` on, with sorted indices, to find neighbours by."""
 
-    def among(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Cut out the rows and columns of `items`; a new array."""
+    def systems(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Cut out the rows and columns of each neighbourhood.
+
+        Returns
+        -------
+        float32, shape (n_neighbourhoods, width, width)
+            A new array, as wide as the widest; before a narrower one there is the identity.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class WholeGram:
-    """G in memory, dense where that takes less than sparse.
+    """G in memory.
 
     Parameters
     ----------
-    values : csr_array with sorted indices, or float32 array; shape (n_items, n_items)
+    values : float32, shape (n_items, n_items)
         Symmetric; of at least 0.
     """
 
-    values: csr_array | NDArray[np.float32]
+    values: NDArray[np.float32]
 
     @property
     def n_items(self) -> int:
         """Number of rows and of columns."""
-        return int(self.values.shape[0])
+        return len(self.values)
 
     def diagonal(self) -> NDArray[np.float32]:
         """Weighted number of each item's users."""
@@ -59,11 +67,12 @@ class WholeGram:
         """A block of rows."""
         return csr_array(self.values[start : start + BLOCK_ITEMS])
 
-    def among(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Cut out the rows and columns of `items`."""
-        if isinstance(self.values, np.ndarray):
-            return self.values[np.ix_(items, items)]
-        return np.asarray(self.values[items][:, items].toarray())
+    def systems(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Cut out the rows and columns of each neighbourhood."""
+        systems = _identities(len(neighbourhoods), max(map(len, neighbourhoods)))
+        for system, items in zip(systems, neighbourhoods, strict=True):
+            system[-len(items) :, -len(items) :] = self.values[items[:, None], items]
+        return systems
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +81,14 @@ class GramInParts:
 
     Parameters
     ----------
-    by_item : csr_array of ones, shape (n_items, n_users)
-    weighted : csr_array, shape (n_users, n_items)
-        Each user's row holds the user's weight.
+    by_item : csr_array of float32, shape (n_items, n_users)
+        Each column holds the user's weight.
+    counted : csr_array of ones, shape (n_users, n_items)
+        The histories of at most LONGEST_COUNTED items.
     """
 
     by_item: csr_array
-    weighted: csr_array
+    counted: csr_array
 
     @property
     def n_items(self) -> int:
@@ -87,28 +97,40 @@ class GramInParts:
 
     def diagonal(self) -> NDArray[np.float32]:
         """Weighted number of each item's users."""
-        return np.asarray(self.weighted.sum(axis=0), dtype=np.float32)
+        return np.asarray(self.by_item.sum(axis=1), dtype=np.float32)
 
     def rows(self, start: int) -> csr_array:
-        """A block of rows."""
-        rows = csr_array(self.by_item[start : start + BLOCK_ITEMS] @ self.weighted)
-        rows.sort_indices()
-        return rows
+        """A block of rows, without the longest histories."""
+        return _rows(self.by_item, self.counted, start)
 
-    def among(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Cut out the rows and columns of `items`, from the histories that hold any of them."""
-        users = self.by_item[items]
-        weights = self._user_weights[users.indices]
-        weighted = csr_array((weights, users.indices, users.indptr), shape=users.shape)
-        return np.asarray((weighted @ users.T.tocsr()).toarray())
+    def systems(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Cut out the rows and columns of each neighbourhood, from the users of its items.
 
-    @cached_property
-    def _user_weights(self) -> NDArray[np.float32]:
-        """The weight that each user's row holds; 0 where it is empty."""
-        weights = np.zeros(self.weighted.shape[0], dtype=np.float32)
-        full = np.flatnonzero(np.diff(self.weighted.indptr))
-        weights[full] = self.weighted.data[self.weighted.indptr[full]]
-        return weights
+        One sparse product serves them all: the users of different neighbourhoods are told apart,
+        so that the product is block diagonal.
+        """
+        lengths = np.array([len(each) for each in neighbourhoods])
+        n, width = len(lengths), int(lengths.max())
+        members = self.by_item[np.concatenate(neighbourhoods)]
+        block = np.repeat(np.arange(n), lengths)
+        n_users = np.diff(members.indptr)
+        keys = np.repeat(block * self.by_item.shape[1], n_users) + members.indices
+        codes, distinct = pd.factorize(keys)
+        layout = (codes.astype(np.int32), members.indptr)
+        shape = (len(block), len(distinct))
+        histories = csr_array((np.ones(len(codes), np.float32), *layout), shape=shape).T.tocsr()
+        product = csr_array((members.data, *layout), shape=shape) @ histories
+        # A block starts at its first row and column in the product, and ends in a system's corner.
+        shift = (width - lengths - (np.cumsum(lengths) - lengths))[block]
+        row_starts = (block * width + np.arange(len(block)) + shift) * width + shift
+        systems = _identities(n, width)
+        systems.reshape(-1)[np.repeat(row_starts, np.diff(product.indptr)) + product.indices] = (
+            product.data
+        )
+        diagonal = systems.reshape(n, -1)[:, :: width + 1]
+        met_by_nobody = np.flatnonzero(n_users == 0)
+        diagonal[block[met_by_nobody], (met_by_nobody + shift[met_by_nobody])] = 0
+        return systems
 
 
 def cooccurrence(
@@ -116,127 +138,62 @@ def cooccurrence(
 ) -> Cooccurrence:
     """Give G = X' D X on the binarised matrix, D = n_u^-beta rescaled to mean 1.
 
+    It is held whole where users make more pairs than it has cells: else most of it is zero, and
+    the parts that are looked at cost less.
+
     Parameters
     ----------
     matrix : csr_array, shape (n_users, n_items)
     user_exponent : float
         beta.
     gram_mb : int
-        G is held whole where it takes at most so much memory.
+        G is never held whole where it takes more memory.
     n_threads : int
 
     Examples
     --------
     >>> X = csr_array(np.array([[1, 1, 0], [0, 1, 1]], dtype=np.float32))
-    >>> cooccurrence(X, 0.5, gram_mb=1).among(np.arange(3)).tolist()
-    [[1.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 1.0]]
+    >>> cooccurrence(X, 0.5, gram_mb=1).systems([np.arange(3)]).tolist()
+    [[[1.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 1.0]]]
     """
-    lengths = np.diff(matrix.indptr)
+    lengths = np.diff(matrix.indptr).astype(np.int64)
     weights = np.where(lengths > 0, np.maximum(lengths, 1.0) ** -user_exponent, 0.0)
     weights *= len(weights) / max(weights.sum(), 1e-12)
     layout = (matrix.indices, matrix.indptr)
     ones = csr_array((np.ones(len(matrix.indices), np.float32), *layout), shape=matrix.shape)
-    weighted = csr_array(
+    by_user = csr_array(
         (np.repeat(weights, lengths).astype(np.float32), *layout), shape=matrix.shape
     )
-    in_parts = GramInParts(csr_array(ones.T.tocsr()), weighted)
-    if gram_bytes(matrix) > gram_mb * 2**20:
-        return in_parts
-    starts = range(0, matrix.shape[1], BLOCK_ITEMS)
+    by_item = csr_array(by_user.T.tocsr())
+    n_cells = matrix.shape[1] ** 2
+    if 4 * n_cells > gram_mb * 2**20 or (lengths**2).sum() < n_cells:
+        counted = lengths <= LONGEST_COUNTED
+        return GramInParts(by_item, ones if counted.all() else _only(ones, counted))
+    dense = np.empty((matrix.shape[1], matrix.shape[1]), dtype=np.float32)
+
+    def fill(start: int) -> None:
+        dense[start : start + BLOCK_ITEMS] = _rows(by_item, ones, start).toarray()
+
     with ThreadPoolExecutor(n_threads) as pool:
-        if _pairs_bytes(matrix) < 4 * matrix.shape[1] ** 2:
-            return WholeGram(csr_array(vstack(list(pool.map(in_parts.rows, starts)), format="csr")))
-        dense = np.empty((matrix.shape[1], matrix.shape[1]), dtype=np.float32)
-
-        def fill(start: int) -> None:
-            dense[start : start + BLOCK_ITEMS] = in_parts.rows(start).toarray()
-
-        list(pool.map(fill, starts))
+        list(pool.map(fill, range(0, matrix.shape[1], BLOCK_ITEMS)))
     return WholeGram(dense)
 
 
-def gram_bytes(matrix: csr_array) -> int:
-    """Bound the memory of the Gram matrix: by the pairs that users make, and by all pairs."""
-    return min(_pairs_bytes(matrix), 4 * matrix.shape[1] ** 2)
+def _only(histories: csr_array, kept: NDArray[np.bool_]) -> csr_array:
+    """Empty the rows that are not kept."""
+    lengths = np.where(kept, np.diff(histories.indptr), 0)
+    entries = select_rows(histories, np.flatnonzero(kept))
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return csr_array((entries.data, entries.indices, indptr), shape=histories.shape)
 
 
-def _pairs_bytes(matrix: csr_array) -> int:
-    lengths = np.diff(matrix.indptr).astype(np.int64)
-    return SPARSE_BYTES * int((lengths**2).sum())
+def _rows(by_item: csr_array, histories: csr_array, start: int) -> csr_array:
+    rows = csr_array(by_item[start : start + BLOCK_ITEMS] @ histories)
+    rows.sort_indices()
+    return rows
 
 
-def nearest_items(
-    gram: Cooccurrence, n_neighbours: int, n_threads: int = 1
-) -> list[NDArray[np.int32]]:
-    """Give each item's nearest by G_ij / sqrt(G_ii G_jj), itself among them.
-
-    Returns
-    -------
-    list of int32 arrays
-        Ascending positions, at most n_neighbours + 1 of them; only items that share a user.
-    """
-    scale = np.sqrt(np.maximum(gram.diagonal(), np.float32(1e-12)))
-
-    def nearest_of_block(start: int) -> list[NDArray[np.int32]]:
-        rows = gram.rows(start)
-        return [
-            _nearest(item, *_row(rows, item - start), scale, n_neighbours + 1)
-            for item in range(start, start + rows.shape[0])
-        ]
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        blocks = pool.map(nearest_of_block, range(0, gram.n_items, BLOCK_ITEMS))
-        return [items for block in blocks for items in block]
-
-
-def _row(rows: csr_array, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    entries = slice(rows.indptr[row], rows.indptr[row + 1])
-    return rows.indices[entries].astype(np.int32), rows.data[entries]
-
-
-def _nearest(
-    item: int,
-    others: NDArray[np.int32],
-    values: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    size: int,
-) -> NDArray[np.int32]:
-    if not len(others):  # nobody met it
-        return np.array([item], dtype=np.int32)
-    if len(others) <= size:
-        return others
-    likeness = values / scale[others]
-    likeness[others == item] = np.inf
-    return others[_best(likeness, size)]
-
-
-def _best(values: NDArray[np.floating], k: int) -> NDArray[np.int64]:
-    """Places of the k largest, ascending; of equals at the edge the first stay."""
-    edge = np.partition(values, len(values) - k)[len(values) - k]
-    above = np.flatnonzero(values > edge)
-    at_edge = np.flatnonzero(values == edge)[: k - len(above)]
-    return np.sort(np.concatenate([above, at_edge]))
-
-
-def overlapping_groups(
-    neighbourhoods: list[NDArray[np.int32]], size: int
-) -> Iterator[NDArray[np.int64]]:
-    """Put items with shared neighbours together, so that a group's union is small.
-
-    Every item is in exactly one group; a group has about `size` items.
-    """
-    free = np.ones(len(neighbourhoods), dtype=bool)
-    widest_first = np.argsort([-len(each) for each in neighbourhoods], kind="stable")
-    group: list[int] = []
-    for seed in widest_first:
-        if not free[seed]:
-            continue
-        free[seed] = False
-        around = [item for item in neighbourhoods[seed] if free[item]][: size - 1]
-        free[around] = False
-        group += [int(seed), *map(int, around)]
-        if len(group) >= size // 2:
-            yield np.array(group)
-            group = []
-    if group:
-        yield np.array(group)
+def _identities(n: int, width: int) -> NDArray[np.float32]:
+    systems = np.zeros((n, width, width), dtype=np.float32)
+    systems.reshape(n, -1)[:, :: width + 1] = 1
+    return systems

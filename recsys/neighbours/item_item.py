@@ -1,6 +1,6 @@
 """The fitted item-item matrix, and how it is found: one small linear system for each item."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,12 +11,13 @@ from scipy.sparse import csr_array
 
 from recsys.data.interactions import Interactions, csr_from_pairs
 from recsys.neighbours.config import NeighboursConfig
-from recsys.neighbours.cooccurrence import (
-    Cooccurrence,
-    cooccurrence,
-    nearest_items,
-    overlapping_groups,
-)
+from recsys.neighbours.neighbourhoods import Neighbourhoods, Progress
+
+BATCH_ROWS = 4096
+"""Rows of all systems of a batch: enough to make calls cheap, few enough for the caches."""
+
+MOST_THREADS = 16
+"""So many threads each find room for a batch in `memory_mb`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +61,9 @@ def fit_item_item(
     train: Interactions,
     config: NeighboursConfig,
     *,
+    neighbourhoods: Neighbourhoods | None = None,
     n_threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ItemItem:
     """Solve the neighbour-restricted EDLAE.
 
@@ -76,29 +78,28 @@ def fit_item_item(
         Only which pairs are there counts, not their values.
     config : NeighboursConfig
         What it leaves to the size of the catalogue is decided here.
+    neighbourhoods : Neighbourhoods or None
+        Those of `train` and `config`, where they are known already.
     n_threads : int or None
-        As many as torch uses when not told otherwise.
+        As many as torch uses when not told otherwise; the result is the same to the bit.
     progress : callable or None
-        Receives items done and items in all.
+        Receives how much is done, and how much there is in all, for finding the neighbourhoods
+        and then for solving them.
     """
     config = config.sized_for(train.n_items)
     threads_before = torch.get_num_threads()
     n_threads = n_threads or threads_before
-    assert config.n_neighbours is not None
-    gram = cooccurrence(
-        train.matrix, config.user_exponent, gram_mb=config.gram_mb, n_threads=n_threads
-    )
-    neighbourhoods = nearest_items(gram, config.n_neighbours, n_threads)
-    groups = list(overlapping_groups(neighbourhoods, _group_size(config, n_threads)))
-    solver = _Solver(gram, neighbourhoods, config)
+    if neighbourhoods is None:
+        neighbourhoods = Neighbourhoods.of(train, config, n_threads, progress)
+    solver = _Solver(neighbourhoods, config)
     solved: list[_Entries] = []
     n_done = 0
-    torch.set_num_threads(1)  # the systems are small: threads take groups, not parts of one
+    torch.set_num_threads(1)  # the systems are small: threads take batches, not parts of one
     try:
-        with ThreadPoolExecutor(n_threads) as pool:
-            for group, entries in zip(groups, pool.map(solver.solve, groups), strict=True):
+        with ThreadPoolExecutor(solver.threads_in_memory(n_threads)) as pool:
+            for entries in pool.map(solver.solve, solver.batches()):
                 solved.append(entries)
-                n_done += len(group)
+                n_done += entries.n_items
                 if progress is not None:
                     progress(n_done, train.n_items)
     finally:
@@ -108,8 +109,9 @@ def fit_item_item(
 
 @dataclass(frozen=True, eq=False)
 class _Entries:
-    """Entries of S: its rows, columns and values."""
+    """Entries of S for `n_items` columns: rows, columns and values."""
 
+    n_items: int
     rows: NDArray[np.int32]
     columns: NDArray[np.int32]
     values: NDArray[np.float32]
@@ -117,44 +119,55 @@ class _Entries:
 
 @dataclass(frozen=True, eq=False)
 class _Solver:
-    """Solves a group of items whose neighbourhoods overlap."""
+    """Solves a batch of items at a time."""
 
-    gram: Cooccurrence
-    neighbourhoods: list[NDArray[np.int32]]
+    neighbourhoods: Neighbourhoods
     config: NeighboursConfig
 
-    def solve(self, group: NDArray[np.int64]) -> _Entries:
-        """Find the columns of S that belong to the items of `group`."""
-        union = np.unique(np.concatenate([self.neighbourhoods[item] for item in group]))
-        dense = self._regularised(union)
-        widest = max(len(self.neighbourhoods[item]) for item in group)
-        systems = np.tile(np.eye(widest, dtype=np.float32), (len(group), 1, 1))
-        members = []
-        for system, item in zip(systems, group, strict=True):
-            others = self.neighbourhoods[item]
-            # The item itself comes last: then one triangular solve gives its column.
-            ordered = np.append(others[others != item], np.int32(item))
-            places = np.searchsorted(union, ordered)
-            first = widest - len(ordered)  # narrower systems are padded with the identity
-            system[first:, first:] = dense[places[:, None], places]
-            members.append(ordered)
+    def solve(self, items: NDArray[np.int64]) -> _Entries:
+        """Find the columns of S that belong to `items`."""
+        near = [self.neighbourhoods.nearest[item] for item in items]
+        systems = self.neighbourhoods.gram.systems(near)
+        diagonals = systems.reshape(len(systems), -1)[:, :: systems.shape[1] + 1]
+        diagonals *= 1 + self.config.dropout / (1 - self.config.dropout)
+        diagonals += self.config.ridge
         columns = _last_columns_of_inverses(systems)
         weights = -columns[:, :-1] / columns[:, -1:]
+        n_others = np.array([len(each) - 1 for each in near])
+        is_padding = np.arange(weights.shape[1]) < (weights.shape[1] - n_others)[:, None]
         return _Entries(
-            rows=np.concatenate([each[:-1] for each in members]),
-            columns=np.repeat(group, [len(each) - 1 for each in members]).astype(np.int32),
-            values=np.concatenate(
-                [row[widest - len(each) :] for row, each in zip(weights, members, strict=True)]
-            ),
+            n_items=len(items),
+            rows=np.concatenate([each[:-1] for each in near]),
+            columns=np.repeat(items, n_others).astype(np.int32),
+            values=weights[~is_padding],
         )
 
-    def _regularised(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        dense = self.gram.among(items)
-        diagonal = np.arange(len(items))
-        odds = self.config.dropout / (1 - self.config.dropout)
-        dense[diagonal, diagonal] *= 1 + odds
-        dense[diagonal, diagonal] += self.config.ridge
-        return dense
+    def batches(self) -> list[NDArray[np.int64]]:
+        """Put items of equally wide neighbourhoods together, so that padding is small."""
+        widths = [len(each) for each in self.neighbourhoods.nearest]
+        order = np.argsort(widths, kind="stable")
+        return [
+            order[start : start + self._batch_size]
+            for start in range(0, len(order), self._batch_size)
+        ]
+
+    def threads_in_memory(self, n_threads: int) -> int:
+        """How many threads can each hold a batch."""
+        at_once = self.config.memory_mb * 2**20 // (self._batch_size * self._system_bytes)
+        return max(1, min(n_threads, at_once))
+
+    @property
+    def _batch_size(self) -> int:
+        """Whatever the number of threads, so that they do not change the result."""
+        assert self.config.n_neighbours is not None
+        in_memory = self.config.memory_mb * 2**20 // (MOST_THREADS * self._system_bytes)
+        return max(1, min(in_memory, BATCH_ROWS // (self.config.n_neighbours + 1)))
+
+    @property
+    def _system_bytes(self) -> int:
+        """A system and its factor."""
+        assert self.config.n_neighbours is not None
+        return 2 * 4 * (self.config.n_neighbours + 1) ** 2
 
 
 def _last_columns_of_inverses(systems: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -167,13 +180,6 @@ def _last_columns_of_inverses(systems: NDArray[np.float32]) -> NDArray[np.float3
     last[:, -1] = 1
     solution = torch.linalg.solve_triangular(lower.mT, last, upper=True)
     return solution[:, :, 0].numpy()  # type: ignore[no-any-return]
-
-
-def _group_size(config: NeighboursConfig, n_threads: int) -> int:
-    """Items of a group, so that all threads' systems and factors fit the memory limit."""
-    assert config.n_neighbours is not None
-    system = 2 * 4 * (config.n_neighbours + 1) ** 2
-    return int(np.clip(config.memory_mb * 2**20 / n_threads / system, 1, 64))
 
 
 def _assemble(solved: Iterable[_Entries], n_items: int) -> csr_array:

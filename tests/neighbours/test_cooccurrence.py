@@ -7,10 +7,8 @@ from recsys.neighbours.cooccurrence import (
     GramInParts,
     WholeGram,
     cooccurrence,
-    gram_bytes,
-    nearest_items,
-    overlapping_groups,
 )
+from recsys.neighbours.neighbourhoods import nearest_items
 
 
 def random_clicks(seed: int, n_users: int, n_items: int) -> np.ndarray:
@@ -31,14 +29,14 @@ def slow_gram(dense: np.ndarray, user_exponent: float) -> np.ndarray:
 
 
 def slow_nearest(gram: np.ndarray, item: int, n_neighbours: int) -> list[int]:
-    """Best first by cosine, of equals the first; then the item itself and in ascending order."""
+    """The best by cosine in ascending order, of equals the first; then the item itself."""
     likeness = {
         other: gram[item, other] / np.sqrt(gram[other, other])
         for other in np.flatnonzero(gram[item])
         if other != item
     }
     best = sorted(likeness, key=lambda other: (-likeness[other], other))[:n_neighbours]
-    return sorted([item, *map(int, best)])
+    return [*sorted(map(int, best)), item]
 
 
 def gram_of(matrix, user_exponent, *, gram_mb=4096, n_threads=1):
@@ -57,22 +55,51 @@ def test_the_gram_matrix_is_what_a_count_by_hand_gives(matrix_of, user_exponent,
 
 
 def whole(gram):
-    return gram.among(np.arange(gram.n_items, dtype=np.int32))
+    return cut_out(gram, np.arange(gram.n_items, dtype=np.int32))
 
 
-def test_a_sparse_gram_matrix_is_the_dense_one(matrix_of):
-    clicks = np.zeros((40, 200), dtype=int)
-    for user in range(40):
-        clicks[user, [user, user + 1, (7 * user) % 200]] = 1
-    sparse = gram_of(matrix_of(clicks), 0.6)
-    assert not isinstance(sparse.values, np.ndarray)
-    assert isinstance(gram_of(matrix_of(clicks[:, :5]), 0.6).values, np.ndarray)
-    np.testing.assert_allclose(whole(sparse), slow_gram(clicks, 0.6), rtol=1e-5)
-    dense = WholeGram(whole(sparse))
-    items = np.array([3, 9, 150], dtype=np.int32)
-    np.testing.assert_array_equal(sparse.among(items), dense.among(items))
-    np.testing.assert_array_equal(sparse.diagonal(), dense.diagonal())
-    np.testing.assert_array_equal(sparse.rows(0).toarray(), dense.rows(0).toarray())
+def cut_out(gram, items):
+    (system,) = gram.systems([items])
+    return system
+
+
+def test_it_is_held_whole_only_where_it_is_mostly_full_and_fits(matrix_of):
+    few_pairs, many_pairs = np.eye(40, 200), random_clicks(4, 400, 20)
+    assert isinstance(gram_of(matrix_of(few_pairs), 0.6), GramInParts)
+    assert isinstance(gram_of(matrix_of(many_pairs), 0.6), WholeGram)
+    assert isinstance(gram_of(matrix_of(many_pairs), 0.6, gram_mb=0), GramInParts)
+
+
+@pytest.mark.parametrize("gram_mb", [0, 4096])
+def test_systems_stand_in_the_corner_of_the_widest_and_do_not_touch(matrix_of, gram_mb):
+    dense = random_clicks(3, 60, 9)
+    dense[:, 4] = 0  # an item that nobody met
+    gram = gram_of(matrix_of(dense), 0.6, gram_mb=gram_mb)
+    expected = slow_gram(dense, 0.6)
+    neighbourhoods = [[2, 7, 0], [5], [0, 4], [8, 3, 2, 7], [4]]
+    found = gram.systems([np.array(each, dtype=np.int32) for each in neighbourhoods])
+    assert found.shape == (5, 4, 4)
+    for system, items in zip(found, neighbourhoods, strict=True):
+        padding = 4 - len(items)
+        np.testing.assert_allclose(
+            system[padding:, padding:], expected[np.ix_(items, items)], rtol=1e-5
+        )
+        np.testing.assert_array_equal(system[:padding], np.eye(4)[:padding])
+        np.testing.assert_array_equal(system[:, :padding], np.eye(4)[:, :padding])
+
+
+def test_the_longest_histories_have_no_say_in_who_is_near(matrix_of, monkeypatch):
+    """A robot that met everything would make every pair of items near, at the square's cost."""
+    monkeypatch.setattr("recsys.neighbours.cooccurrence.LONGEST_COUNTED", 4)
+    people = np.zeros((6, 10), dtype=int)
+    people[:3, :4] = people[3:, 4:8] = 1
+    dense = np.vstack([people, np.ones((1, 10), dtype=int)])
+    gram = gram_of(matrix_of(dense), 0.6, gram_mb=0)
+    found = [each.tolist() for each in nearest_items(gram, 5)]
+    assert found[0] == [1, 2, 3, 0]
+    assert found[9] == [9]
+    # What items weigh together counts everybody.
+    np.testing.assert_allclose(whole(gram), slow_gram(dense, 0.6), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n_items", [7, 1200])
@@ -82,7 +109,7 @@ def test_in_parts_it_is_the_whole_one(matrix_of, n_items):
     np.testing.assert_allclose(in_parts.diagonal(), whole_gram.diagonal(), rtol=1e-5)
     np.testing.assert_allclose(whole(in_parts), whole(whole_gram), rtol=1e-5)
     items = np.arange(0, n_items, 5, dtype=np.int32)
-    np.testing.assert_allclose(in_parts.among(items), whole_gram.among(items), rtol=1e-5)
+    np.testing.assert_allclose(cut_out(in_parts, items), cut_out(whole_gram, items), rtol=1e-5)
     for one, other in zip(
         nearest_items(in_parts, 5, n_threads=2), nearest_items(whole_gram, 5), strict=True
     ):
@@ -131,7 +158,7 @@ def test_the_nearest_are_those_of_a_search_one_by_one(
 def test_of_equally_near_items_the_first_are_taken(matrix_of):
     gram = gram_of(matrix_of(np.ones((3, 6))), 0.0)  # six copies of one item
     found = [each.tolist() for each in nearest_items(gram, 2)]
-    assert found == [[0, 1, 2], [0, 1, 2], [0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 1, 5]]
+    assert found == [[1, 2, 0], [0, 2, 1], [0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 1, 5]]
 
 
 def test_an_item_that_shares_no_user_has_only_itself(matrix_of):
@@ -140,37 +167,3 @@ def test_an_item_that_shares_no_user_has_only_itself(matrix_of):
     found = nearest_items(gram_of(matrix_of(dense), 0.6), 5)
     assert found[alone].tolist() == [alone]
     assert found[never_met].tolist() == [never_met]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 10**6),
-    n_items=st.integers(1, 40),
-    size=st.integers(1, 20),
-    n_neighbours=st.integers(1, 10),
-)
-def test_groups_cover_every_item_once(matrix_of, seed, n_items, size, n_neighbours):
-    gram = gram_of(matrix_of(random_clicks(seed, 6, n_items)), 0.6)
-    groups = list(overlapping_groups(nearest_items(gram, n_neighbours), size))
-    assert sorted(np.concatenate(groups).tolist()) == list(range(n_items))
-    assert all(0 < len(group) < max(2, size + size // 2) for group in groups)
-
-
-def test_items_of_one_taste_are_in_one_group():
-    neighbourhoods = [np.arange(5 * (item // 5), 5 * (item // 5) + 5) for item in range(20)]
-    groups = [sorted(each.tolist()) for each in overlapping_groups(neighbourhoods, 5)]
-    assert sorted(groups) == [list(range(start, start + 5)) for start in (0, 5, 10, 15)]
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), n_users=st.integers(1, 12), n_items=st.integers(1, 12))
-def test_the_bound_on_memory_is_never_below_the_truth(matrix_of, seed, n_users, n_items):
-    matrix = matrix_of(random_clicks(seed, n_users, n_items))
-    values = gram_of(matrix, 0.6).values
-    held = [values] if isinstance(values, np.ndarray) else [values.data, values.indices]
-    assert gram_bytes(matrix) >= sum(each.nbytes for each in held)
-
-
-def test_the_bound_on_memory_counts_pairs_of_users_or_of_items_whichever_are_fewer(matrix_of):
-    assert gram_bytes(matrix_of(np.eye(100))) == 16 * 100
-    assert gram_bytes(matrix_of(np.ones((100, 3)))) == 4 * 9

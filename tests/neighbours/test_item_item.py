@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from recsys.baselines import EASE
 from recsys.neighbours.config import NeighboursConfig
-from recsys.neighbours.cooccurrence import cooccurrence, nearest_items
-from recsys.neighbours.item_item import ItemItem, fit_item_item
+from recsys.neighbours.item_item import ItemItem, _Solver, fit_item_item
+from recsys.neighbours.neighbourhoods import Neighbourhoods
 
 EVERYBODY = 1_000
 """More neighbours than there are items."""
@@ -92,10 +93,11 @@ def test_each_column_is_the_one_that_a_slow_solver_finds(
     dense[0, 0] = 1
     train = interactions_of(dense)
     config = NeighboursConfig(n_neighbours, 2.0, 0.4, user_exponent)
-    gram = cooccurrence(train.matrix, user_exponent, gram_mb=4096)
-    near = nearest_items(gram, n_neighbours)
+    known = Neighbourhoods.of(train, config)
     found = fit_item_item(train, config, n_threads=1).weights
-    np.testing.assert_allclose(found.toarray(), slow_fit(dense, near, config), atol=1e-5)
+    np.testing.assert_allclose(found.toarray(), slow_fit(dense, known.nearest, config), atol=1e-5)
+    reused = fit_item_item(train, config, neighbourhoods=known, n_threads=1).weights
+    np.testing.assert_array_equal(found.toarray(), reused.toarray())
     assert not found.diagonal().any()
     assert np.diff(found.tocsc().indptr).max() <= n_neighbours
     assert found.dtype == np.float32
@@ -137,13 +139,47 @@ def test_the_values_of_the_interactions_do_not_matter(interactions_of):
     np.testing.assert_array_equal(binary.toarray(), rated.toarray())
 
 
-def test_threads_and_memory_do_not_change_the_result(interactions_of):
+@pytest.mark.parametrize("gram_mb", [0, 4096])
+def test_threads_do_not_change_a_bit(interactions_of, gram_mb):
+    train = interactions_of(random_clicks(5, 200, 150))
+    config = NeighboursConfig(40, 5.0, gram_mb=gram_mb)
+    expected = fit_item_item(train, config, n_threads=1).weights
+    for n_threads in (2, 3):
+        found = fit_item_item(train, config, n_threads=n_threads).weights
+        np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_less_memory_gives_the_same_up_to_rounding(interactions_of):
     train = interactions_of(random_clicks(5, 200, 150))
     config = NeighboursConfig(40, 5.0)
     expected = fit_item_item(train, config, n_threads=1).weights.toarray()
-    for n_threads, memory_mb in ((2, 512), (1, 1), (2, 1), (3, 2)):
-        found = fit_item_item(train, replace(config, memory_mb=memory_mb), n_threads=n_threads)
-        np.testing.assert_allclose(found.weights.toarray(), expected, atol=1e-6)
+    found = fit_item_item(train, replace(config, memory_mb=1), n_threads=2).weights.toarray()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory_mb", [1, 5, 64, 512])
+@pytest.mark.parametrize("n_neighbours", [20, 100, 300, 1_000])
+def test_systems_held_at_once_stay_in_the_memory_given(
+    interactions_of, monkeypatch, memory_mb, n_neighbours
+):
+    config = NeighboursConfig(n_neighbours, memory_mb=memory_mb)
+    system = 2 * 4 * (n_neighbours + 1) ** 2
+    held = []
+
+    def pool(n_threads):
+        held.append(n_threads)
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr("recsys.neighbours.item_item.ThreadPoolExecutor", pool)
+    solve = _Solver.solve
+    monkeypatch.setattr(
+        _Solver, "solve", lambda solver, items: held.append(len(items)) or solve(solver, items)
+    )
+    fit_item_item(interactions_of(random_clicks(5, 20, 150)), config, n_threads=4)
+    n_threads, *batches = held
+    assert sum(batches) == 150
+    # A single system may be more than what was given: it has to be held all the same.
+    assert n_threads * max(batches) * system <= max(memory_mb * 2**20, system)
 
 
 def test_the_same_fit_gives_the_same_bits(interactions_of):
@@ -164,9 +200,10 @@ def test_progress_is_told_up_to_the_last_item(interactions_of):
     config = NeighboursConfig(5)
     fit_item_item(train, config, n_threads=1, progress=lambda *each: told.append(each))
     done = [each for each, _ in told]
-    assert len(done) > 1
-    assert done == sorted(set(done))
-    assert told[-1] == (200, 200)
+    found, solved = done[: done.index(200) + 1], done[done.index(200) + 1 :]
+    assert found == sorted(set(found))
+    assert solved == sorted(set(solved))
+    assert solved[-1] == 200
     assert {total for _, total in told} == {200}
 
 
