@@ -236,8 +236,11 @@ def test_a_test_file_meets_users_held_out_for_validation_with_all_their_rows() -
     assert "7" in validated.train.items
     split = split_events(events, config, events_of(f"{user}:7=1"))
     assert split.test is not None
-    assert split.train is not validated.train
-    assert cells(split.train) == cells(validated.train)
+    # Test users are users of train: what validation users are shown is trained on as well.
+    assert split.validation is not None
+    assert cells(split.validation.held_out) == cells(validated.validation.held_out)
+    shown = cells(validated.validation.fold_in).split()
+    assert set(cells(split.train).split()) == {*cells(validated.train).split(), *shown}
     assert cells(split.test.fold_in) == " ".join(f"{user}:{item}=1" for item in range(1, 7))
     assert cells(split.test.held_out) == f"{user}:7=1"
 

@@ -18,6 +18,7 @@ from recsys.neighbours.config import NeighboursConfig
         ("user_exponent", -0.5, "neighbours.user_exponent is -0.5, expected from 0 to 2"),
         ("user_exponent", 2.5, "neighbours.user_exponent is 2.5, expected from 0 to 2"),
         ("memory_mb", 0, "neighbours.memory_mb is 0, expected at least 1"),
+        ("gram_mb", -1, "neighbours.gram_mb is -1, expected at least 0"),
     ],
 )
 def test_a_value_out_of_range_is_refused_naming_key_value_and_range(key, value, message):
@@ -27,5 +28,5 @@ def test_a_value_out_of_range_is_refused_naming_key_value_and_range(key, value, 
 
 
 def test_the_ends_of_the_ranges_are_legal():
-    NeighboursConfig(n_neighbours=1, ridge=1e-6, dropout=0, user_exponent=0, memory_mb=1)
+    NeighboursConfig(n_neighbours=1, ridge=1e-6, dropout=0, user_exponent=0, memory_mb=1, gram_mb=0)
     NeighboursConfig(dropout=0.99, user_exponent=2)
