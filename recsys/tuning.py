@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -158,8 +157,7 @@ class _Bench:
         key = (config.user_exponent, config.n_neighbours)
         if self.neighbourhoods is None or self.neighbourhoods[0] != key:
             self.neighbourhoods = None
-            n_threads = self.n_threads or torch.get_num_threads()
-            found = Neighbourhoods.of(self.train, config, n_threads, self.progress)
+            found = Neighbourhoods.of(self.train, config, self.n_threads, self.progress)
             self.neighbourhoods = (key, found)
         return self.neighbourhoods[1]
 

