@@ -350,6 +350,22 @@ def test_a_report_adds_up(data):
     assert seen[-1].seconds_left == 0
 
 
+def test_bf16_in_the_encoder_trains_as_well(data, monkeypatch):
+    """What a CUDA device does, by a processor."""
+    config, training = replace(SMALL, dropout=0.0), replace(SHORT, epochs=8)
+    reports = {"float32": [], "bf16": []}
+    exact = train(data, config, training, on_epoch=reports["float32"].append)
+    monkeypatch.setattr("recsys.vae.member.BF16_DEVICES", frozenset({"cpu"}))
+    rounded = train(data, config, training, on_epoch=reports["bf16"].append)
+    assert {tensor.dtype for tensor in weights_of(rounded).values()} == {torch.float32}
+    assert any(
+        not torch.equal(tensor, weights_of(exact)[name])
+        for name, tensor in weights_of(rounded).items()
+    )
+    one, other = (reports[name][-1].loss for name in reports)
+    assert one == pytest.approx(other, rel=0.02)
+
+
 def test_an_autoencoder_has_no_kl(data):
     seen = []
     train(data, FAMILY["autoencoder"], SHORT, on_epoch=seen.append)
