@@ -70,8 +70,11 @@ class WholeGram:
     def systems(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
         """Cut out the rows and columns of each neighbourhood."""
         systems = _identities(len(neighbourhoods), max(map(len, neighbourhoods)))
+        cells = self.values.reshape(-1)
         for system, items in zip(systems, neighbourhoods, strict=True):
-            system[-len(items) :, -len(items) :] = self.values[items[:, None], items]
+            wanted = items[:, None] * np.int64(self.n_items) + items
+            # No place is out of range: telling numpy so saves a third of the time.
+            system[-len(items) :, -len(items) :] = cells.take(wanted, mode="clip")
         return systems
 
 
