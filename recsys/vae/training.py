@@ -32,6 +32,9 @@ from recsys.vae.tally import EpochReport, Tally
 STEPS_TO_COME_ALIVE = 200
 """Steps of the optimiser that a latent space may take before no active unit is a collapse."""
 
+CHECKPOINT_SHARE = 0.05
+"""Of the time goes into checkpoints: redoing short epochs costs less than keeping each."""
+
 
 def train(
     interactions: Interactions,
@@ -60,8 +63,9 @@ def train(
     on_epoch : callable or None
         Receives a report after each epoch, before its checkpoint is written.
     checkpoint : Path or None
-        Written after every epoch; when it is there, training goes on from it and ends with the
-        weights that an uninterrupted run would have had, to the bit, on the same machine.
+        Written after the first and the last epoch, and in between as often as CHECKPOINT_SHARE
+        allows; when it is there, training goes on from it and ends with the weights that an
+        uninterrupted run would have had, to the bit, on the same machine.
     device : str
         "cpu" or "cuda".
 
@@ -82,15 +86,19 @@ def train(
     run = _Run(interactions, config, training, torch.device(device))
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
+    seconds = 0.0
     while run.epoch < run.n_epochs and not run.out_of_patience():
         report = run.run_epoch(validate)
-        # Reported first: a kill in between repeats an epoch, and never loses its report.
+        # Reported first: a kill repeats epochs, and never loses their reports.
         if on_epoch is not None:
             on_epoch(report)
         if run.has_collapsed(report):
             raise TrainingError(_collapse_message(report, config))
-        if checkpoint is not None:
+        is_last = run.epoch == run.n_epochs
+        if checkpoint is not None and (is_last or seconds <= CHECKPOINT_SHARE * run.seconds):
+            started = time.perf_counter()
             save_checkpoint(checkpoint, run.snapshot())
+            seconds += time.perf_counter() - started
     return run.best_model()
 
 

@@ -133,6 +133,27 @@ def test_training_leaves_the_global_random_state_alone(data):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.fixture
+def every_epoch_kept(monkeypatch):
+    monkeypatch.setattr("recsys.vae.training.CHECKPOINT_SHARE", float("inf"))
+
+
+def test_checkpoints_take_no_more_than_their_share_of_the_time(data, tmp_path, monkeypatch):
+    written = []
+    save = training_module.save_checkpoint
+    monkeypatch.setattr(
+        training_module,
+        "save_checkpoint",
+        lambda path, state: written.append(state.epoch) or save(path, state),
+    )
+    for share, expected in ((float("inf"), [1, 2, 3, 4]), (0.0, [1, 4])):
+        monkeypatch.setattr(training_module, "CHECKPOINT_SHARE", share)
+        train(data, SMALL, SHORT, checkpoint=tmp_path / f"{share}")
+        assert written == expected
+        written.clear()
+
+
+@pytest.mark.usefixtures("every_epoch_kept")
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", FAMILY)
 def test_a_resumed_training_ends_with_the_bits_of_an_unbroken_one(data, tmp_path, name, stop_after):
@@ -167,6 +188,7 @@ def test_a_training_stopped_after_every_epoch_ends_with_the_same_bits(data, tmp_
     assert_same_bits(resumed, train(data, SMALL, SHORT))
 
 
+@pytest.mark.usefixtures("every_epoch_kept")
 def test_the_best_epoch_survives_a_resume(data, tmp_path):
     def stop(report) -> None:
         if report.epoch == 3:
