@@ -1,6 +1,6 @@
-"""recsys ingest: a file of interactions -> the interactions artefact."""
+"""recsys ingest: a file of interactions, or poems -> the interactions artefact."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -10,24 +10,80 @@ import pandas as pd
 from recsys import storage
 from recsys.data.formats import InputFormat
 from recsys.data.holdout import counted
-from recsys.errors import ArtefactError
+from recsys.errors import ArtefactError, ConfigError
 
 from .config import IngestSettings
 from .options import Session, as_json, epilog, stage
-from .output import clause, note
+from .output import clause, note, progress_bar
 from .reading import read_file
 
 if TYPE_CHECKING:
     from recsys.data.filters import Dropped, FilterConfig
     from recsys.data.interactions import Events
+    from recsys.data.poem_files import PoemReport
+    from recsys.data.poem_units import Unit
+    from recsys.data.poems import Poem
     from recsys.data.readers import ReadReport
+
+Losses = list[tuple[int, str]]
+"""How many rows, poems or characters went, and why."""
+
+NOT_FOR_POEMS = (
+    *("input_format", "columns", "user_column", "item_column", "rating_column"),
+    *("weight_column", "timestamp_column", "items_id_column", "items_title_column"),
+    *("skip_bad_rows", "min_rating", "since", "until"),
+)
+"""Options that speak of rows and columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """What was read, and what to tell of it.
+
+    Parameters
+    ----------
+    events : Events
+    origin : str
+        What was read of what, for the first line.
+    config, n_rows : dict, int
+        For the manifest.
+    losses : list of (int, str)
+    users, items, rows : str
+        What one is called.
+    """
+
+    events: "Events"
+    origin: str
+    config: dict[str, Any]
+    n_rows: int
+    losses: Losses
+    bad_rows: tuple[str, ...] = ()
+    item_table: pd.DataFrame | None = None
+    item_source: Path | None = None
+    poems: "list[Poem]" = field(default_factory=list)
+    users: str = "user"
+    items: str = "item"
+    rows: str = "row"
+    filter_options: str = "--min-rating and others"
 
 
 @click.command(
-    short_help="Read interactions, from a file, a folder or stdin.",
+    short_help="Read interactions, from a file, a folder or stdin; or poems.",
     epilog=epilog("recsys ingest clicks.csv --items titles.csv --min-rating 4"),
 )
-@click.argument("source", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("source", type=click.Path(path_type=Path, allow_dash=True), required=False)
+@click.option(
+    "--poems",
+    "poems_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="Instead of SOURCE: poems as JSON (chinese-poetry), plain text or CSV.",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["character", "word"]),
+    help="Of poems: what an item is  [character where most letters are Chinese, else word]",
+)
 @click.option(
     "--items",
     "items_path",
@@ -56,69 +112,184 @@ if TYPE_CHECKING:
 @click.option("--since", metavar="TIME", help="Keep times >= TIME: a date, or the file's unit.")
 @click.option("--until", metavar="TIME", help="Keep times < TIME.")
 @stage
-def ingest(session: Session, source: Path, items_path: Path | None, **flags: Any) -> None:
+def ingest(
+    session: Session,
+    source: Path | None,
+    poems_path: Path | None,
+    unit: "Unit | None",
+    items_path: Path | None,
+    **flags: Any,
+) -> None:
     """Read the interactions in SOURCE: a file, a GroupLens folder, or - for stdin.
 
     CSV, TSV, ::-separated, RecBole .inter, Parquet, JSON lines, or adjacency lists (user item
     item ...), each also as .gz. Ids stay as they are written. Of several rows with the same user
     and item the latest stays; weights are summed.
+
+    With --poems a poem is a user, and each of its characters (or words) an item with its count.
+    In plain text a poem is a paragraph, with or without a line of title and author, or a line.
+    Editors' notes in brackets are left out, and so are poems without letters and poems with
+    the same letters as an earlier one.
     """
     from recsys.data.artefact import save_interactions
     from recsys.data.filters import filter_events
-    from recsys.data.items import read_items
-    from recsys.data.readers import locate
+    from recsys.data.poems import poem_table
 
+    _check_sources(source, poems_path, unit, items_path, flags)
     chosen = session.settings(**{f"ingest__{key}": value for key, value in flags.items()})
     settings: IngestSettings = chosen.settings.ingest
     with session.workspace.locked():
-        if items_path is None and str(source) != "-":
-            items_path = locate(source).items
-        replaced = _replaced(session.workspace.interactions, items_path)
-        events, report = read_file(source, settings, to_train=True)
-        read_users, read_items_ = len(events.users), len(events.items)
-        events, dropped = filter_events(events, _filters(settings))
-        table = None
-        if items_path is not None:
-            table = read_items(
-                items_path,
-                item=settings.items_id_column,
-                title=settings.items_title_column,
-                same_as=report.columns.get("item"),
-            )
+        if poems_path is not None:
+            reading = _read_poems(poems_path, unit)
+        else:
+            assert source is not None
+            reading = _read_interactions(source, items_path, settings)
+        replaced = _replaced(session.workspace.interactions, reading.config["items"])
+        events, dropped = filter_events(reading.events, _filters(settings))
         save_interactions(
             events,
-            table,
+            reading.item_table,
             session.workspace.interactions,
-            config={
-                "source": str(source if str(source) == "-" else source.resolve()),
-                "items": None if items_path is None else str(items_path.resolve()),
-                "settings": as_json(asdict(settings)),
-            },
+            user_table=poem_table(_still_there(reading.poems, events)) if reading.poems else None,
+            config={**reading.config, "settings": as_json(asdict(settings))},
             metrics={
-                "n_rows_read": report.n_rows,
+                "n_rows_read": reading.n_rows,
                 "n_users": len(events.users),
                 "n_items": len(events.items),
                 "n_events": len(events),
             },
         )
-    note(f"read {counted(report.n_rows, 'row')} of {report.source} ({_columns(report)})")
-    for count, reason in _losses(report, dropped):
-        note(f"  dropped {count:,}: {reason}")
-    for bad in report.bad_rows:
-        note(f"    {bad}")
-    before = f"{counted(read_users, 'user')} and {counted(read_items_, 'item')}"
-    note(f"  {before} before the filters")
-    note(f"kept {_size(events)} in {session.workspace.interactions}")
+    _tell(reading, dropped)
+    note(f"kept {_size(events, reading)} in {session.workspace.interactions}")
     for line in replaced:
         note(f"  {line}")
     if not dropped:
-        note("  every row that was read is kept: no filter was set (--min-rating and others)")
-    if table is not None:
-        missing = clause(_missing_titles(events, table), "item", "has", "have")
-        note(f"  of these, {missing} no title in {items_path}")
+        note(
+            f"  every {reading.rows} that was read is kept: no filter was set "
+            f"({reading.filter_options})"
+        )
+    if reading.item_table is not None:
+        missing = clause(_missing_titles(events, reading.item_table), "item", "has", "have")
+        note(f"  of these, {missing} no title in {reading.item_source}")
 
 
-def _replaced(path: Path, items_path: Path | None) -> list[str]:
+def _tell(reading: _Reading, dropped: "tuple[Dropped, ...]") -> None:
+    """Say what was read, and what of it was lost."""
+    note(f"read {reading.origin}")
+    for count, reason in [*reading.losses, *((each.n_rows, each.reason) for each in dropped)]:
+        if count:
+            note(f"  dropped {count:,}: {reason}")
+    for bad in reading.bad_rows:
+        note(f"    {bad}")
+    users = counted(len(reading.events.users), reading.users)
+    items = counted(len(reading.events.items), reading.items)
+    note(f"  {users} and {items} before the filters")
+
+
+def _check_sources(
+    source: Path | None,
+    poems_path: Path | None,
+    unit: "Unit | None",
+    items_path: Path | None,
+    flags: dict[str, Any],
+) -> None:
+    if (source is None) == (poems_path is None):
+        found = "neither" if source is None else "both"
+        raise ConfigError(f"expected SOURCE or --poems FILE|DIR, found {found}: give one of them")
+    if poems_path is None:
+        if unit is not None:
+            raise ConfigError("--unit is an option of --poems; leave it out")
+        return
+    given = [name for name in NOT_FOR_POEMS if flags.get(name) is not None]
+    if items_path is not None:
+        given.append("items")
+    if given:
+        raise ConfigError(
+            f"--{given[0].replace('_', '-')} is for rows of interactions, not for --poems; "
+            "leave it out"
+        )
+
+
+def _read_interactions(source: Path, items_path: Path | None, settings: IngestSettings) -> _Reading:
+    from recsys.data.items import read_items
+    from recsys.data.readers import locate
+
+    if items_path is None and str(source) != "-":
+        items_path = locate(source).items
+    events, report = read_file(source, settings, to_train=True)
+    table = None
+    if items_path is not None:
+        table = read_items(
+            items_path,
+            item=settings.items_id_column,
+            title=settings.items_title_column,
+            same_as=report.columns.get("item"),
+        )
+    return _Reading(
+        events=events,
+        origin=f"{counted(report.n_rows, 'row')} of {report.source} ({_columns(report)})",
+        config={
+            "source": str(source if str(source) == "-" else source.resolve()),
+            "items": None if items_path is None else str(items_path.resolve()),
+        },
+        n_rows=report.n_rows,
+        losses=[
+            (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
+            (report.n_duplicates, "earlier rows of a user and item that came again"),
+        ],
+        bad_rows=report.bad_rows,
+        item_table=table,
+        item_source=items_path,
+    )
+
+
+def _read_poems(path: Path, unit: "Unit | None") -> _Reading:
+    from recsys.data.poem_files import read_poems
+    from recsys.data.poem_units import find_unit, poem_events
+
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        poems, report = read_poems(
+            path, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        found = unit or find_unit(poems)
+        events = poem_events(poems, found)
+    for line in report.passed_over:
+        note(f"passed over {line}")
+    if report.n_same_id:
+        note(
+            f"{counted(report.n_same_id, 'poem')} with the id of an earlier one: #2, #3, ... added"
+        )
+    files = "" if report.n_files == 1 else f" in {report.n_files:,} files"
+    return _Reading(
+        events=events,
+        origin=f"{counted(report.n_read, 'poem')} of {report.source}{files} ({report.layout}; "
+        f"an item is a {found})",
+        config={"source": str(path.resolve()), "items": None, "unit": found},
+        n_rows=int(events.values.sum()),
+        losses=_poem_losses(report),
+        poems=poems,
+        users="poem",
+        items=found,
+        rows=found,
+        filter_options="--min-item-interactions and others",
+    )
+
+
+def _poem_losses(report: "PoemReport") -> Losses:
+    return [
+        (report.n_empty, "poems without a letter"),
+        (report.n_duplicates, "poems with the letters of an earlier one"),
+        (report.n_notes, "editors' notes in brackets"),
+        (report.n_missing, "missing characters: □ in the text, and no item"),
+    ]
+
+
+def _still_there(poems: "list[Poem]", events: "Events") -> "list[Poem]":
+    return [each for each in poems if each.id in events.users]
+
+
+def _replaced(path: Path, items: str | None) -> list[str]:
     """Tell what the workspace holds already and is about to lose."""
     folder = storage.existing_folder(path)
     if folder is None:
@@ -129,7 +300,7 @@ def _replaced(path: Path, items_path: Path | None) -> list[str]:
         return [f"replaces what could not be read: {error}"]
     n_events, n_users = old.metrics["n_events"], old.metrics["n_users"]
     lines = [f"replaces {counted(n_events, 'interaction')} of {counted(n_users, 'user')}"]
-    if old.config["items"] is not None and items_path is None:
+    if old.config["items"] is not None and items is None:
         lines.append(
             "the titles of the old interactions are dropped: give --items again to keep titles"
         )
@@ -154,19 +325,10 @@ def _columns(report: "ReadReport") -> str:
     return f"{report.input_format}; {found}" if found else report.input_format
 
 
-def _losses(report: "ReadReport", dropped: "tuple[Dropped, ...]") -> list[tuple[int, str]]:
-    losses = [
-        (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
-        (report.n_duplicates, "earlier rows of a user and item that came again"),
-        *((each.n_rows, each.reason) for each in dropped),
-    ]
-    return [(count, reason) for count, reason in losses if count]
-
-
-def _size(events: "Events") -> str:
+def _size(events: "Events", reading: _Reading) -> str:
     return (
-        f"{counted(len(events), 'interaction')} of {counted(len(events.users), 'user')} x "
-        f"{counted(len(events.items), 'item')}"
+        f"{counted(len(events), 'interaction')} of {counted(len(events.users), reading.users)} x "
+        f"{counted(len(events.items), reading.items)}"
     )
 
 

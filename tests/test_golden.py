@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from recsys.data.artefact import open_interactions
+from recsys.data.poems import TABLE_COLUMNS, Poem
 from recsys.recommender import Recommender
 from recsys.vae.artefact import load_model_split, open_model
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("v*"))
+GOLDEN_POEMS = sorted(Path(__file__).with_name("golden").glob("poems-v*"))
 
 
 @pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.name)
@@ -39,5 +41,27 @@ def test_an_old_workspace_brings_its_split_and_its_rows_back(folder):
     assert events.value_kind == "rating"
 
 
+@pytest.mark.parametrize("folder", GOLDEN, ids=lambda folder: folder.name)
+def test_an_old_workspace_of_clicks_has_no_poems(folder):
+    store = open_interactions(folder / "interactions")
+    assert store.poems() == []
+    assert tuple(store.user_table.columns) == TABLE_COLUMNS
+
+
+@pytest.mark.parametrize("folder", GOLDEN_POEMS, ids=lambda folder: folder.name)
+def test_an_old_workspace_brings_its_poems_and_their_counts_back(folder):
+    store = open_interactions(folder / "interactions")
+    assert store.poems() == [
+        Poem("t1", "登鸛雀樓", "王之渙", ("白日依山盡，黃河入海流。", "欲窮千里目，更上一層樓。")),
+        Poem("山中", "山中", "", ("山山黃葉□",)),
+    ]
+    assert list(store.user_table["form"]) == ["5-jueju", "other"]
+    assert store.value_kind == "weight"
+    mountain = store.interactions.items.positions(["山"])
+    assert store.interactions.users.ids.tolist() == ["t1", "山中"]
+    assert store.interactions.matrix.toarray()[:, mountain].tolist() == [[1], [2]]
+
+
 def test_there_is_a_golden_workspace():
     assert GOLDEN
+    assert GOLDEN_POEMS

@@ -1,4 +1,4 @@
-"""The interactions artefact: every user's history by user, its file order, and the items' titles.
+"""The interactions artefact: every user's history, its file order, items' titles, and poems.
 
 Rows are stored user by user, so that one user's history is read without touching the rest
 (the arrays are memory-mapped); `row_order` brings back the order of the file for the splits.
@@ -19,11 +19,13 @@ from scipy.sparse import csr_array
 from recsys import storage
 from recsys.data.id_store import load_ids, save_ids
 from recsys.data.interactions import Events, Interactions, ValueKind
+from recsys.data.poems import TABLE_COLUMNS, Poem, poems_of
 from recsys.errors import ArtefactError
 
 KIND = "interactions"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MADE_BY = "recsys ingest"
+USER_TABLE = "user_table.parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +38,15 @@ class InteractionStore:
         Everybody's history; the matrix's arrays are memory-mapped.
     item_table : DataFrame
         Columns item_id, title and what else the items file had, all str; empty without one.
+    user_table : DataFrame
+        `TABLE_COLUMNS` of the users that are poems, all str; empty where they are none.
     value_kind : {"none", "rating", "weight"}
     artefact : storage.Artefact
     """
 
     interactions: Interactions
     item_table: pd.DataFrame
+    user_table: pd.DataFrame
     value_kind: ValueKind
     artefact: storage.Artefact
 
@@ -74,6 +79,10 @@ class InteractionStore:
         titled = table["title"] != ""
         return dict(zip(table["item_id"][titled], table["title"][titled], strict=True))
 
+    def poems(self) -> list[Poem]:
+        """Give the users as poems, in the order of their files; none where they are no poems."""
+        return poems_of(self.user_table)
+
     def timestamps_of(self, user_position: int) -> NDArray[np.float64] | None:
         """Times of one user's history, in the order of its row; None where the data has none."""
         if "timestamps.npy" not in self.artefact.manifest.files:
@@ -90,6 +99,7 @@ def save_interactions(
     item_table: pd.DataFrame | None,
     path: Path,
     *,
+    user_table: pd.DataFrame | None = None,
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
 ) -> None:
@@ -102,6 +112,8 @@ def save_interactions(
         Columns item_id and title at least, all str.
     path : Path
         Replaced whole; a crash leaves what stood there.
+    user_table : DataFrame or None
+        What `poem_table` makes of the poems that the users are.
     config, metrics : mapping
         Where the rows came from and what was counted, for `recsys info`.
     """
@@ -130,8 +142,9 @@ def save_interactions(
         save_ids(events.items, folder / "items.parquet")
         if item_table is None:
             item_table = pd.DataFrame({"item_id": [], "title": []}, dtype=str)
-        table = pa.Table.from_pandas(item_table, preserve_index=False)
-        pq.write_table(table, folder / "item_table.parquet")
+        _save_table(folder / "item_table.parquet", item_table)
+        if user_table is not None:
+            _save_table(folder / USER_TABLE, user_table)
 
 
 def open_interactions(path: Path) -> InteractionStore:
@@ -148,15 +161,27 @@ def open_interactions(path: Path) -> InteractionStore:
     arrays = [_load_array(artefact.file(f"{name}.npy")) for name in ("values", "indices", "indptr")]
     try:
         matrix = csr_array(tuple(arrays), shape=(len(users), len(items)))
-        item_table = pq.read_table(artefact.file("item_table.parquet")).to_pandas()
-    except ValueError as error:  # pyarrow's is one too
+        item_table = _load_table(artefact.file("item_table.parquet"))
+        user_table = pd.DataFrame(columns=list(TABLE_COLUMNS), dtype=str)
+        if USER_TABLE in artefact.manifest.files:  # since version 2, and for poems alone
+            user_table = _load_table(artefact.file(USER_TABLE))[list(TABLE_COLUMNS)]
+    except (ValueError, KeyError) as error:  # pyarrow's is a ValueError too
         raise ArtefactError(f"{path} is not whole ({error}); run `{MADE_BY}`") from error
     return InteractionStore(
         interactions=Interactions(users, items, matrix),
         item_table=item_table,
+        user_table=user_table,
         value_kind=artefact.manifest.config["value_kind"],
         artefact=artefact,
     )
+
+
+def _save_table(path: Path, table: pd.DataFrame) -> None:
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)
+
+
+def _load_table(path: Path) -> pd.DataFrame:
+    return pq.read_table(path).to_pandas()
 
 
 def _save_array(folder: Path, name: str, array: NDArray[Any]) -> None:

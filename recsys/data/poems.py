@@ -19,6 +19,7 @@ _FORMS: dict[tuple[int, int], Form] = {
 }
 
 _BETWEEN_LINES = re.compile(r"[\s，。！？；：、,.!?;:]+")
+_MARKS = re.compile("[「」『』《》〈〉“”…·]")
 
 TABLE_COLUMNS = ("user_id", "title", "author", "form", "text")
 
@@ -49,14 +50,14 @@ class Poem:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """Without punctuation.
+        """Without punctuation and quotation marks.
 
         Examples
         --------
         >>> Poem("1", "登鸛雀樓", "王之渙", ("白日依山盡，黃河入海流。",)).lines
         ('白日依山盡', '黃河入海流')
         """
-        return tuple(line for line in _BETWEEN_LINES.split(self.text) if line)
+        return tuple(line for line in _BETWEEN_LINES.split(_MARKS.sub("", self.text)) if line)
 
     @property
     def couplets(self) -> tuple[tuple[str, str], ...]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recsys.data.artefact import open_interactions, save_interactions
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events
+from recsys.data.poems import TABLE_COLUMNS, Poem, poem_table
 from recsys.errors import ArtefactError
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,35 @@ def test_without_an_items_file_there_are_no_titles(tmp_path, events):
     store = open_interactions(tmp_path / "interactions")
     assert store.titles() == {}
     assert list(store.item_table.columns) == ["item_id", "title"]
+
+
+def test_poems_come_back_beside_their_counts(tmp_path, events):
+    poems = [Poem(key, f"title {key}", "", ("one line", "and another")) for key in events.users.ids]
+    path = tmp_path / "interactions"
+    save_interactions(events, None, path, user_table=poem_table(poems), config={}, metrics={})
+    store = open_interactions(path)
+    assert store.poems() == poems
+    assert tuple(store.user_table.columns) == TABLE_COLUMNS
+
+
+def test_users_that_are_no_poems_have_an_empty_table(workspace):
+    store = open_interactions(workspace / "interactions")
+    assert store.poems() == []
+    assert tuple(store.user_table.columns) == TABLE_COLUMNS
+
+
+@pytest.mark.parametrize("content", ["bomb", "empty", "other columns"])
+def test_a_table_of_poems_made_to_do_harm_is_refused(tmp_path, events, bomb, forge, content):
+    table = poem_table([Poem(each, "", "", ("x",)) for each in events.users.ids])
+    path = tmp_path / "interactions"
+    save_interactions(events, None, path, user_table=table, config={}, metrics={})
+    table.drop(columns="text").to_parquet(tmp_path / "other.parquet")
+    other = (tmp_path / "other.parquet").read_bytes()
+    harm = {"bomb": bomb.content, "empty": b"", "other columns": other}
+    forge(path, "user_table.parquet", harm[content])
+    with pytest.raises(ArtefactError, match=r"run `recsys ingest`$"):
+        open_interactions(path)
+    assert not bomb.has_run()
 
 
 def test_the_manifest_says_where_the_rows_came_from(tmp_path, events):
