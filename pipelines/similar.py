@@ -1,14 +1,15 @@
-"""recsys similar: the nearest items to an item, or users to a user, in the latent space."""
+"""recsys similar: the nearest items to an item, users to a user, poems to a poem or a text."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pyarrow as pa
 from rich.console import RenderableType
 
+from recsys.data.poems import Form
 from recsys.errors import ConfigError
 
 from .options import (
@@ -21,6 +22,7 @@ from .options import (
 )
 from .output import Record, Shape, emit, note, titled_table
 from .recommend import note_unknown_items
+from .similar_poems import SHAPE, PoemQuery, similar_poems
 
 
 def _once(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
@@ -34,11 +36,21 @@ def _once(context: click.Context, option: click.Parameter, values: tuple[str, ..
 
 
 @click.command(
-    short_help="Find the items or users most like one.",
+    short_help="Find the items, users or poems most like one.",
     epilog=epilog("recsys similar --item 50 -k 5"),
 )
 @click.option("--item", multiple=True, callback=_once, metavar="ID", help="An item of the model.")
 @click.option("--user", multiple=True, callback=_once, metavar="ID", help="A user with a history.")
+@click.option(
+    "--poem", multiple=True, callback=_once, metavar="ID|TITLE", help="A poem of the workspace."
+)
+@click.option("--text", multiple=True, callback=_once, help="Any verse: a line is enough.")
+@click.option("--author", metavar="NAME", help="With --poem or --text: poems of this author alone.")
+@click.option(
+    "--form",
+    type=click.Choice(get_args(Form)),
+    help="With --poem or --text: poems of this form alone.",
+)
 @click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
 @threads_option
 @output_option
@@ -47,17 +59,32 @@ def similar(
     session: Session,
     item: str | None,
     user: str | None,
+    poem: str | None,
+    text: str | None,
+    author: str | None,
+    form: str | None,
     k: int | None,
     threads: int | None,
     output: Path | None,
 ) -> None:
-    """Find the items most like --item, or the users most like --user, in the latent space."""
+    """Find the items most like --item, or the users most like --user, in the latent space.
+
+    Of poems, --poem ID or TITLE finds the most similar ones, each with the line that is closest,
+    and so does --text for any verse. What that looks up is built when it is first asked for.
+    """
     from recsys.recommender import Recommender
 
     settings = session.settings(recommend__k=k, machine__threads=threads).settings
     k = settings.recommend.k
-    if (item is None) == (user is None):
-        raise ConfigError("give one of --item and --user")
+    if sum(given is not None for given in (item, user, poem, text)) != 1:
+        raise ConfigError("give one of --item, --user, --poem and --text")
+    if poem is not None or text is not None:
+        asked = PoemQuery(poem, text, author, form)
+        record = similar_poems(session, asked, k, settings.machine)
+        emit([record], SHAPE, session.format, output)
+        return
+    if author is not None or form is not None:
+        raise ConfigError("--author and --form choose among poems: give --poem or --text with them")
     recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
     if item is not None:
         query, neighbours, noun = item, recommender.similar_items(item, k), "item"

@@ -1,0 +1,125 @@
+"""recsys similar --poem and --text: the poems most like one, or most like any line of verse."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from rich.console import RenderableType
+
+from .options import Session, use_machine
+from .output import Record, Shape, clause, note, progress_bar, titled_table
+
+if TYPE_CHECKING:
+    from recsys.verse.lookup import PoemLookup, SimilarPoem
+
+    from .config import MachineSettings
+
+
+@dataclass(frozen=True)
+class PoemQuery:
+    """What is asked: a poem by its id or title, or a text; and where to look."""
+
+    poem: str | None
+    text: str | None
+    author: str | None
+    form: str | None
+
+
+def similar_poems(session: Session, query: PoemQuery, k: int, machine: "MachineSettings") -> Record:
+    """Look poems up, and give the one record that the command answers with."""
+    lookup = _open_lookup(session, machine)
+    rules = {"author": query.author, "form": query.form}
+    if query.poem is not None:
+        position = lookup.find(query.poem)
+        name = lookup.poems[position].id
+        found = lookup.similar_to_poem(position, k, **rules)
+    else:
+        assert query.text is not None
+        name = query.text
+        unknown = lookup.unknown_units(query.text)
+        found = lookup.similar_to_text(query.text, k, **rules)
+        if unknown:
+            shown = ", ".join(unknown[:5]) + (" and more" if len(unknown) > 5 else "")
+            counted = clause(len(unknown), lookup.unit, "is", "are")
+            note(f"{counted} not in the model and counted for nothing: {shown}")
+    record: Record = {"query": name, "items": [_record_of(each) for each in found]}
+    if len(found) < k:
+        record["requested"] = k
+        note(f"{clause(len(found), 'poem', 'is', 'are')} all there is, {k} were asked for")
+    return record
+
+
+def _open_lookup(session: Session, machine: "MachineSettings") -> "PoemLookup":
+    """Load the look-up, after building it where there is none of this model and these poems."""
+    from recsys.data.artefact import open_interactions
+    from recsys.vae.artefact import load_model, open_model
+    from recsys.verse.lookup_artefact import (
+        build_lookup,
+        is_current,
+        load_lookup,
+        require_poems,
+    )
+
+    workspace = session.workspace
+    store = open_interactions(workspace.interactions)
+    require_poems(store)
+    device = use_machine(machine)
+    model = open_model(workspace.model)
+    vae = load_model(model, device)
+    path = workspace.root / "lookup"
+    if not is_current(path, model, store):
+        note(f"building the look-up of these poems, once, in {path} (a few minutes for 50,000)")
+        with workspace.locked(), progress_bar() as bar:
+            tasks = {}
+
+            def progress(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bar.add_task(what, total=total)
+                bar.update(tasks[what], completed=done, total=total)
+
+            build_lookup(vae, store, model, path, progress=progress)
+    return load_lookup(path, vae, store)
+
+
+def _record_of(found: "SimilarPoem") -> Record:
+    return {
+        "poem": found.poem.id,
+        "rank": found.rank,
+        "score": found.score,
+        "title": found.poem.title,
+        "author": found.poem.author,
+        "line": found.line,
+    }
+
+
+COLUMNS = ("poem", "rank", "score", "title", "author", "line")
+
+SHAPE = Shape(
+    columns=[
+        ("query", pa.string()),
+        ("poem", pa.string()),
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("title", pa.string()),
+        ("author", pa.string()),
+        ("line", pa.string()),
+    ],
+    rows=lambda record: (
+        (record["query"], *(one[name] for name in COLUMNS)) for one in record["items"]
+    ),
+    tables=lambda records: (each for record in records for each in _tables(record)),
+    single=True,
+)
+
+
+def _tables(record: Record) -> Iterator[RenderableType]:
+    heading = f"Most like {record['query']}"
+    names = ("rank", "poem", "title", "author", "closest line", "similarity")
+    table = titled_table(heading, *names, right=("rank", "similarity"))
+    for one in record["items"]:
+        table.add_row(
+            *(str(one["rank"]), one["poem"], one["title"], one["author"], one["line"]),
+            f"{one['score']:.3f}",
+        )
+    yield table
