@@ -10,12 +10,14 @@ import click
 from recsys import __version__
 from recsys.errors import RecsysError
 
+from .cluster import cluster
 from .demo import demo
 from .evaluate import evaluate
 from .fetch import fetch
 from .index import index
 from .ingest import ingest
 from .inspect import config, info, verify
+from .map import map_
 from .options import (
     DEFAULT_WORKSPACE,
     Session,
@@ -70,6 +72,8 @@ for _command in (
     index,
     recommend,
     similar,
+    cluster,
+    map_,
     score,
     evaluate,
     info,

@@ -15,7 +15,6 @@ from recsys.vae.multinomial import multinomial_nll
 from recsys.vae.objective import composite_kl, gaussian_nll, standard_kl
 from recsys.vae.row_adam import RowAdam
 
-
 BF16_DEVICES = frozenset({"cuda"})
 """Where products in bf16 are many times faster; an ordinary processor is slower at them."""
 
