@@ -108,7 +108,7 @@ def search(
     Returns
     -------
     Trial
-        `start` in full, unless better values beat it in full, or at half the width.
+        `start`, unless better values beat it at its width.
     """
     start = start.sized_for(train.n_items)
     assert start.n_neighbours is not None
@@ -121,7 +121,7 @@ def search(
     widened = replace(climbed.config, n_neighbours=start.n_neighbours)
     if widened != start:
         best = _better(best, bench.trial_of(widened))
-    return _better(best, climbed)
+    return best
 
 
 class _Bench:

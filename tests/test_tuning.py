@@ -107,14 +107,6 @@ def test_what_does_better_in_half_the_neighbours_has_to_in_all_of_them(recorded,
     assert recorded(bad, 9)[0].config == bad
 
 
-def test_half_the_neighbours_are_kept_where_they_do_better(recorded, monkeypatch):
-    def narrower(one, other):
-        return one.config.n_neighbours < other.config.n_neighbours
-
-    monkeypatch.setattr(Trial, "beats", narrower)
-    assert recorded(START, 9)[0].config == replace(START, n_neighbours=10)
-
-
 def test_neighbourhoods_are_found_once_for_all_ridges_and_dropouts(recorded, monkeypatch):
     found = []
     find = Neighbourhoods.of
