@@ -143,7 +143,11 @@ def test_similar_has_the_fixed_shape(cli, made):
             "unknown user 'u01' (of 600 known); the nearest known: 'u",
         ),
         (("similar",), 2, "give one of --item, --user, --poem and --text"),
-        (("similar", "--item", "001", "--user", "u001"), 2, "give one of --item, --user, --poem and --text"),
+        (
+            ("similar", "--item", "001", "--user", "u001"),
+            2,
+            "give one of --item, --user, --poem and --text",
+        ),
         (
             ("similar", "--item", "001", "--item", "002"),
             2,
