@@ -31,7 +31,7 @@ def similar_poems(session: Session, query: PoemQuery, k: int, machine: "MachineS
     lookup = _open_lookup(session, machine)
     rules = {"author": query.author, "form": query.form}
     if query.poem is not None:
-        position = lookup.find(query.poem)
+        position = lookup.names.find(query.poem)
         name = lookup.poems[position].id
         found = lookup.similar_to_poem(position, k, **rules)
     else:

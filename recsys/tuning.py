@@ -96,7 +96,7 @@ def search(
     dense : Scorer or None
         The VAE's, to which the path is added; None for neighbours alone.
     validation : Holdout
-        At least one user; none that `train` holds.
+        At least one user; what is to be found is not in `train`.
     trials : int
         At most so many at half the width; 0 is no search at all. See `n_trials`.
     n_threads : int or None

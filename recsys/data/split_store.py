@@ -1,4 +1,4 @@
-"""A split on disk: two files in the folder of the model that it trained, without pickle."""
+"""A split on disk: two files of plain arrays in the folder of the model that it trained."""
 
 import zipfile
 from pathlib import Path

@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.errors import ArtefactError
+from recsys.index.files import read_index, write_index
 from recsys.ranking import Ranking
 
 VECTORS_A_CELL = 500
@@ -63,21 +63,12 @@ class CellIndex:
         ArtefactError
             The file is no such index.
         """
-        try:
-            index = faiss.deserialize_index(np.fromfile(path, dtype=np.uint8))
-        except RuntimeError as error:  # faiss has no narrower class
-            raise ArtefactError(f"{path} is not a FAISS index; delete its folder") from error
-        if not isinstance(index, faiss.IndexIVFScalarQuantizer):
-            raise ArtefactError(
-                f"{path} holds a {type(index).__name__}, expected an index of 8-bit cells; "
-                "delete its folder"
-            )
-        return cls(index)
+        noun = "an index of 8-bit cells"
+        return cls(read_index(path, faiss.IndexIVFScalarQuantizer, noun, "delete its folder"))
 
     def save(self, path: Path) -> None:
         """Write to one file; an OSError means what it says (a full disk)."""
-        with open(path, "wb") as stream:
-            stream.write(faiss.serialize_index(self.faiss_index).data)
+        write_index(self.faiss_index, path)
 
     def __len__(self) -> int:
         return int(self.faiss_index.ntotal)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.errors import ArtefactError
 from recsys.index.exact import exact_search
+from recsys.index.files import read_index, write_index
 from recsys.ranking import Ranking
 
 BLOCK_SCORES = 6_000_000
@@ -50,23 +50,12 @@ class ItemIndex:
         ArtefactError
             The file is not an exact inner-product index.
         """
-        content = np.fromfile(path, dtype=np.uint8)
-        try:
-            index = faiss.deserialize_index(content)
-        except RuntimeError as error:  # faiss has no narrower class
-            raise ArtefactError(f"{path} is not a FAISS index; run `recsys index`") from error
-        if not isinstance(index, faiss.IndexFlatIP):
-            raise ArtefactError(
-                f"{path} holds a {type(index).__name__}, expected an exact inner-product index; "
-                "run `recsys index`"
-            )
-        return cls(index)
+        noun = "an exact inner-product index"
+        return cls(read_index(path, faiss.IndexFlatIP, noun, "run `recsys index`"))
 
     def save(self, path: Path) -> None:
         """Write to one file; an OSError means what it says (a full disk)."""
-        # Through bytes: faiss itself turns every failed write into a RuntimeError.
-        with open(path, "wb") as stream:
-            stream.write(faiss.serialize_index(self.faiss_index).data)
+        write_index(self.faiss_index, path)
 
     def add(self, vectors: NDArray[np.float32]) -> None:
         """Append vectors while an index is being built; float32, shape (n_new, dim)."""

@@ -1,4 +1,4 @@
-"""The item-item path inside a model's folder: one npz without pickle."""
+"""The item-item path inside a model's folder: one npz of plain arrays."""
 
 import zipfile
 import zlib
@@ -37,7 +37,9 @@ def load_item_item(path: Path, n_items: int) -> ItemItem:
         return ItemItem(_matrix(arrays, n_items))
     except (
         *(OSError, EOFError, zipfile.BadZipFile, zlib.error),  # cut off, or no archive at all
-        *(NotImplementedError, RuntimeError),  # an archive that zipfile cannot read: encrypted, say
+        # By these zipfile refuses an archive whose compression it does not know, or an encrypted
+        # one: a stranger's file, not work that we left undone.
+        *(NotImplementedError, RuntimeError),
         *(SyntaxError, TokenError),  # an array's header, which is a Python literal
         *(KeyError, TypeError, ValueError),  # other arrays than ours
     ) as error:

@@ -84,23 +84,6 @@ class PoemLookup:
         """The characters that the model knows."""
         return self.directions.vae.items
 
-    def find(self, key: str) -> int:
-        """Find a poem by its id, or by its title where just one poem has it.
-
-        Returns
-        -------
-        int
-            Its position.
-
-        Raises
-        ------
-        UnknownIdError
-            No poem has the id or the title.
-        ConfigError
-            Several poems have the title; they are listed.
-        """
-        return self._names.find(key)
-
     def unknown_units(self, text: str) -> list[str]:
         """Give the characters or words of a text that the model has not met, each once."""
         units = list(dict.fromkeys(units_of(text, self.unit)))
@@ -114,7 +97,7 @@ class PoemLookup:
         Parameters
         ----------
         position : int
-            As `find` gives it.
+            As `names.find` gives it.
         k : int
             Fewer come back only where fewer exist.
         author, form : str or None
@@ -233,7 +216,8 @@ class PoemLookup:
         return allowed
 
     @cached_property
-    def _names(self) -> PoemNames:
+    def names(self) -> PoemNames:
+        """Finds a poem by its id or title."""
         return PoemNames(self.poems)
 
     @cached_property

@@ -84,14 +84,14 @@ def themes(found):
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_poems_of_the_same_theme_are_found(lookup, theme):
-    found = lookup.similar_to_poem(lookup.find(f"{theme}-5"), 10)
+    found = lookup.similar_to_poem(lookup.names.find(f"{theme}-5"), 10)
     assert themes(found) == {theme}
     assert [each.rank for each in found] == list(range(1, 11))
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
 
 
 def test_a_poem_does_not_find_itself(lookup):
-    found = lookup.similar_to_poem(lookup.find("moon-5"), 200)
+    found = lookup.similar_to_poem(lookup.names.find("moon-5"), 200)
     assert len(found) == 119
     assert "moon-5" not in {each.poem.id for each in found}
 
@@ -106,7 +106,7 @@ def test_a_line_a_couplet_and_a_poem_find_their_theme(lookup, text):
 
 
 def test_a_line_of_a_poem_finds_that_poem_first_with_that_line(lookup):
-    poem = lookup.poems[lookup.find("garden-7")]
+    poem = lookup.poems[lookup.names.find("garden-7")]
     for line in poem.lines:
         found = lookup.similar_to_text(line, 3)[0]
         assert sorted(set(found.line)) == sorted(set(line))
@@ -125,7 +125,7 @@ def test_the_line_that_is_shown_is_the_closest(lookup):
 def test_the_order_by_whole_poems_is_that_of_brute_force(lookup):
     texts = [each.text for each in lookup.poems]
     vectors = lookup.directions.of(histories_of(texts, "character", lookup.items))
-    position = lookup.find("war-9")
+    position = lookup.names.find("war-9")
     likeness = vectors @ vectors[position]
     likeness[position] = -np.inf
     found = lookup.similar_to_poem(position, 15)
@@ -159,17 +159,17 @@ def test_both_parts_have_their_share_of_the_similarity(lookup):
 
 
 def test_a_title_that_one_poem_has_is_enough(lookup):
-    assert lookup.poems[lookup.find("moon 7")].id == "moon-7"
+    assert lookup.poems[lookup.names.find("moon 7")].id == "moon-7"
 
 
 def test_a_title_of_several_poems_lists_them(lookup):
     with pytest.raises(ConfigError, match=r"6 poems are called '同題'; give the id of one: moon-0"):
-        lookup.find("同題")
+        lookup.names.find("同題")
 
 
 def test_an_unknown_title_names_the_nearest(lookup):
     with pytest.raises(UnknownIdError, match=r"no poem has the id or the title 'mooon 7'.*moon 7"):
-        lookup.find("mooon 7")
+        lookup.names.find("mooon 7")
 
 
 @pytest.mark.parametrize("text", ["hello", "", "龘龘", "，。"])

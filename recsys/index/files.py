@@ -1,0 +1,44 @@
+"""FAISS indexes as files: a full disk stays an OSError, a wrong file becomes our error."""
+
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from recsys.errors import ArtefactError
+
+
+def write_index(index: Any, path: Path) -> None:
+    """Write to one file; an OSError means what it says (a full disk)."""
+    # Through bytes: faiss itself turns every failed write into a RuntimeError.
+    with open(path, "wb") as stream:
+        stream.write(faiss.serialize_index(index).data)
+
+
+def read_index(path: Path, expected: type, noun: str, advice: str) -> Any:
+    """Read an index that `write_index` wrote.
+
+    Parameters
+    ----------
+    path : Path
+    expected : type
+        Its class.
+    noun : str
+        What that is in words.
+    advice : str
+        What to do when the file is another one.
+
+    Raises
+    ------
+    ArtefactError
+        The file is no such index.
+    """
+    content = np.fromfile(path, dtype=np.uint8)
+    try:
+        index = faiss.deserialize_index(content)
+    except RuntimeError as error:  # faiss has no narrower class
+        raise ArtefactError(f"{path} is not a FAISS index; {advice}") from error
+    if not isinstance(index, expected):
+        raise ArtefactError(f"{path} holds a {type(index).__name__}, expected {noun}; {advice}")
+    return index
