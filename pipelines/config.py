@@ -49,11 +49,24 @@ class IngestSettings:
 class ModelSettings:
     """What is trained: both paths, or one alone; `kind` auto is fused, and vae for gaussian.
 
-    `search` looks for the item-item path's values on the validation users.
+    `search` looks for the item-item path's values on the validation users. `label` is a column
+    of the users' or items' table whose values the VAE learns to tell, those of fewer than
+    `fewest_bearers` put aside.
     """
 
     kind: Literal["auto", "fused", "vae", "neighbours"] = "auto"
     search: bool = True
+    label: str | None = None
+    label_on: Literal["auto", "users", "items"] = "auto"
+    fewest_bearers: int = 10
+
+    def __post_init__(self) -> None:
+        _at_least_one("model.fewest_bearers", self.fewest_bearers)
+        if self.kind == "neighbours" and self.label is not None:
+            raise ConfigError(
+                "model.kind is 'neighbours', which has no code to tell labels by; leave --label "
+                "out, or use model.kind=vae"
+            )
 
 
 @dataclass(frozen=True)

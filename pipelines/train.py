@@ -14,6 +14,7 @@ from recsys.errors import ConfigError, DataError, TrainingError
 
 from .allocator import keep_large_buffers
 from .judge import Judge
+from .labels import LabelTask, find_task
 from .options import (
     Session,
     device_option,
@@ -81,6 +82,18 @@ FEW_VALIDATION_USERS = 50
     "model__search",
     default=None,
     help="Search the item-item path's values on the validation users  [search]",
+)
+@click.option(
+    "--label",
+    "model__label",
+    metavar="COLUMN",
+    help="Learn to tell it, too: a column of the items file, or a poem's author or form.",
+)
+@click.option(
+    "--label-on",
+    "model__label_on",
+    type=click.Choice(["users", "items"]),
+    help="Whose COLUMN is meant, where both have one.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted.")
 @click.option(
@@ -152,6 +165,7 @@ def _train(session: Session, run: Run) -> None:
     device = use_machine(settings.machine)
     store = open_interactions(session.workspace.interactions)
     split = _split(store, run)
+    task = find_task(store, split, settings.model, settings.split.seed)
     run.claim(data=store.fingerprint, split=split.fingerprint)
     vae_config = _decide_values(settings.vae, store.value_kind)
     kind = settings.model_kind
@@ -167,7 +181,7 @@ def _train(session: Session, run: Run) -> None:
         vae = without_members(split.train)
         metrics: dict[str, Any] = {"best_epoch": None, "best_validation": None}
     else:
-        vae = _train_vae(run, split.train, vae_config, training, judge, device)
+        vae = _train_vae(run, split.train, vae_config, training, judge, task, device)
         metrics = run.summary()
     judge.warn_below_floor(metrics["best_validation"])
     path = None if kind == "vae" else fit_path(split, vae, settings, judge)
@@ -183,8 +197,10 @@ def _train(session: Session, run: Run) -> None:
             "split": run.split_description(),
             "device": device,
             **({} if path is None else path.description()),
+            **({} if task is None else {"label": task.column}),
         },
         metrics=metrics
+        | _told(task, vae)
         | {"floor": judge.floor, "seconds": round(time.perf_counter() - started, 1)},
         fingerprints={"events": store.fingerprint},
         also=None if path is None else partial(save_item_item, path.sparse.item_item),
@@ -200,6 +216,7 @@ def _train_vae(
     config: "VAEConfig",
     training: "TrainingConfig",
     judge: Judge,
+    labels: LabelTask | None,
     device: str,
 ) -> "VAE":
     from recsys.vae.training import train as train_vae
@@ -210,7 +227,7 @@ def _train_vae(
         def on_epoch(report: "EpochReport") -> None:
             run.log(asdict(report) | {"floor": judge.floor})
             bar.update(task, completed=report.epoch)
-            bar.console.print(_line(report, judge), highlight=False, soft_wrap=True)
+            bar.console.print(_line(report, judge, labels), highlight=False, soft_wrap=True)
 
         try:
             return train_vae(
@@ -218,6 +235,8 @@ def _train_vae(
                 config,
                 training,
                 validate=judge.measure,
+                labels=None if labels is None else labels.labels,
+                label_accuracy=None if labels is None else labels.measure,
                 on_epoch=on_epoch,
                 checkpoint=run.checkpoint,
                 device=device,
@@ -261,10 +280,25 @@ def _decide_values(config: "VAEConfig", value_kind: str) -> "VAEConfig":
     return replace(config, values="weighted" if weighted else "binary")
 
 
-def _line(report: "EpochReport", judge: Judge) -> str:
+def _told(task: LabelTask | None, vae: "VAE") -> dict[str, float]:
+    """Judge the kept model by the labels that were held out."""
+    if task is None or task.measure is None:
+        return {}
+    accuracy = task.measure(vae)
+    note(
+        f"labels: {task.column} of {accuracy:.1%} of those held out is told right (the most "
+        f"frequent everywhere: {task.floor:.1%})"
+    )
+    return {"label_accuracy": accuracy, "label_floor": task.floor}
+
+
+def _line(report: "EpochReport", judge: Judge, task: LabelTask | None) -> str:
+    terms = f"{report.reconstruction:.2f} + {report.kl:.2f}"
+    if task is not None:
+        terms += f" + {report.labels:.2f}"
     parts = [
         f"epoch {report.epoch}/{report.n_epochs}",
-        f"loss {report.loss:.2f} = {report.reconstruction:.2f} + {report.kl:.2f} nats/user",
+        f"loss {report.loss:.2f} = {terms} nats/user",
         f"active {report.active_units}/{report.latent_dim}",
     ]
     if report.validation is not None:
@@ -272,5 +306,7 @@ def _line(report: "EpochReport", judge: Judge) -> str:
             f"{judge.metric} {report.validation:.4f} ({judge.floor_name} {judge.floor:.4f}, "
             f"best {report.best_validation:.4f} at {report.best_epoch})"
         )
+    if task is not None and report.label_accuracy is not None:
+        parts.append(f"{task.column} {report.label_accuracy:.4f} (most frequent {task.floor:.4f})")
     left = datetime.timedelta(seconds=round(report.seconds_left))
     return "  ".join([*parts, f"{report.users_per_second:,.0f} users/s", f"{left} left"])

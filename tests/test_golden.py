@@ -8,7 +8,7 @@ import pytest
 from recsys.data.artefact import open_interactions
 from recsys.data.poems import TABLE_COLUMNS, Poem
 from recsys.recommender import Recommender
-from recsys.vae.artefact import load_model_split, open_model
+from recsys.vae.artefact import load_model, load_model_split, open_model
 
 GOLDEN = sorted(Path(__file__).with_name("golden").glob("v*"))
 GOLDEN_POEMS = sorted(Path(__file__).with_name("golden").glob("poems-v*"))
@@ -65,3 +65,15 @@ def test_an_old_workspace_brings_its_poems_and_their_counts_back(folder):
 def test_there_is_a_golden_workspace():
     assert GOLDEN
     assert GOLDEN_POEMS
+
+
+def test_a_golden_model_tells_the_label_that_it_told():
+    folder = Path(__file__).with_name("golden") / "v4"
+    expected = json.loads((folder / "answers.json").read_text())["item_labels"]
+    vae = Recommender.load(folder).vae
+    told = vae.item_label_probabilities()[vae.items.positions(["i03"])[0]]
+    assert dict(zip(vae.labels.names, told.tolist(), strict=True)) == pytest.approx(
+        expected, abs=2e-4
+    )
+    before = load_model(open_model(folder.with_name("v3") / "model"))
+    assert before.labels is None

@@ -11,16 +11,19 @@ from safetensors.torch import load_file
 
 from recsys import storage
 from recsys.data.id_store import load_ids, save_ids
+from recsys.data.ids import IdMap
 from recsys.data.split_store import load_split, save_split
 from recsys.data.splits import Split
 from recsys.errors import ArtefactError
 from recsys.vae.checkpoint import write_tensors
 from recsys.vae.config import VAEConfig
+from recsys.vae.labels import LabelSet
 from recsys.vae.model import VAE, VAEModule
 
 KIND = "model"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MADE_BY = "recsys train"
+LABELS = "labels.parquet"
 
 
 def save_model(
@@ -50,6 +53,8 @@ def save_model(
         Writes what belongs to the model beside the VAE into the folder.
     """
     config = {"vae": asdict(vae.config), **training}
+    if vae.labels is not None:
+        config["labels_on"] = vae.labels.on
     fingerprints = {**fingerprints, "items": vae.items.fingerprint, "split": split.fingerprint}
     with storage.writing(
         path, KIND, FORMAT_VERSION, config=config, metrics=metrics, fingerprints=fingerprints
@@ -57,6 +62,8 @@ def save_model(
         write_tensors(_tensors(vae), folder / "weights.safetensors")
         save_ids(vae.items, folder / "items.parquet")
         save_split(split, folder)
+        if vae.labels is not None:
+            save_ids(IdMap.in_order(vae.labels.names, "label"), folder / LABELS)
         if also is not None:
             also(folder)
 
@@ -86,7 +93,11 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
             settings |= {"members": 1, "softmax": "exact"}
             tensors = {f"0.{name}": tensor for name, tensor in tensors.items()}
         config = VAEConfig(**settings)
-        members = tuple(_member(len(items), config, tensors, place) for place in range(n_members))
+        labels = _label_set(artefact)
+        n_labels = 0 if labels is None else len(labels)
+        members = tuple(
+            _member(len(items), config, tensors, place, n_labels) for place in range(n_members)
+        )
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ArtefactError(f"{artefact.path} is not whole ({reason}); run `{MADE_BY}`") from error
@@ -98,6 +109,7 @@ def load_model(artefact: storage.Artefact, device: str = "cpu") -> VAE:
         item_counts=counts.cpu().numpy(),
         n_train_users=n_train_users,
         liked_value=liked_value,
+        labels=labels,
     )
 
 
@@ -106,15 +118,26 @@ def load_model_split(artefact: storage.Artefact) -> Split:
     return load_split(artefact.path)
 
 
+def _label_set(artefact: storage.Artefact) -> LabelSet | None:
+    if LABELS not in artefact.manifest.files:  # there since version 4, where labels were known
+        return None
+    names = load_ids(artefact.file(LABELS), "label", MADE_BY)
+    return LabelSet(artefact.manifest.config["labels_on"], tuple(names.ids))
+
+
 def _member(
-    n_items: int, config: VAEConfig, tensors: Mapping[str, torch.Tensor], place: int
+    n_items: int,
+    config: VAEConfig,
+    tensors: Mapping[str, torch.Tensor],
+    place: int,
+    n_labels: int,
 ) -> VAEModule:
     prefix = f"{place}."
     own = {k.removeprefix(prefix): each for k, each in tensors.items() if k.startswith(prefix)}
     if any(each.dtype != torch.float32 for each in own.values()):
         raise TypeError("expected weights in float32")
     with torch.device("meta"):  # no memory and no time for weights that are replaced at once
-        module = VAEModule(n_items, config)
+        module = VAEModule(n_items, config, n_labels)
     module.load_state_dict(own, assign=True)
     return module.eval()
 

@@ -59,6 +59,9 @@ class VAEConfig:
         items and `negatives` more. Auto is exact up to 100,000 items.
     negatives : int
         Draws by popularity that a sampled softmax adds to a batch's own items.
+    label_weight : float or None
+        Of the cross-entropy of a user's label beside that user's loss; or, where items bear
+        labels, of the mean over items beside each user's loss. None: 100 and 1.
     """
 
     likelihood: Likelihood = "multinomial"
@@ -76,6 +79,7 @@ class VAEConfig:
     members: int | None = None
     softmax: Softmax = "auto"
     negatives: int = 8192
+    label_weight: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("vae.likelihood", self.likelihood, Likelihood)
@@ -90,6 +94,8 @@ class VAEConfig:
         _in_range("vae.encoder_layers", self.encoder_layers, at_least=1)
         _one_of("vae.softmax", self.softmax, Softmax)
         _in_range("vae.negatives", self.negatives, at_least=1)
+        if self.label_weight is not None:
+            _in_range("vae.label_weight", self.label_weight, at_least=0)
         if self.members is not None:
             _in_range("vae.members", self.members, at_least=1)
         if self.softmax == "sampled" and self.likelihood != "multinomial":

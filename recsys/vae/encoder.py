@@ -27,12 +27,15 @@ class Batch:
         What x holds at these items.
     lengths : int64, shape (n_users,)
         Number of items of each user; 0 is legal.
+    labels : int64 or None, shape (n_users,)
+        Where users bear labels to learn from: see `recsys.vae.labels.Labels`.
     """
 
     items: Tensor
     starts: Tensor
     values: Tensor
     lengths: Tensor
+    labels: Tensor | None = None
 
     @classmethod
     def of(cls, histories: csr_array, rows: NDArray[np.int64], device: torch.device) -> "Batch":

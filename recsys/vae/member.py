@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch, Encoder
+from recsys.vae.labels import LabelLoss, Labels
 from recsys.vae.model import VAEModule
 from recsys.vae.multinomial import multinomial_nll
 from recsys.vae.objective import composite_kl, gaussian_nll, standard_kl
@@ -25,13 +26,14 @@ class Terms:
 
     Parameters
     ----------
-    reconstruction, kl : Tensor
-        Scalars, nats summed over the batch's users; the KL with its weight.
+    reconstruction, kl, labels : Tensor
+        Scalars, nats summed over the batch's users; KL and labels with their weights.
     mean : Tensor, shape (n_users, latent_dim)
     """
 
     reconstruction: Tensor
     kl: Tensor
+    labels: Tensor
     mean: Tensor
 
 
@@ -44,10 +46,22 @@ class Member:
     config : VAEConfig
     logits_bytes : int
         Memory of the users x items scores of a step.
+    labels : Labels or None
+        To learn from; the module has a head for them.
     """
 
-    def __init__(self, module: VAEModule, config: VAEConfig, logits_bytes: int) -> None:
+    def __init__(
+        self,
+        module: VAEModule,
+        config: VAEConfig,
+        logits_bytes: int,
+        labels: Labels | None = None,
+    ) -> None:
         self.module, self.config, self.logits_bytes = module, config, logits_bytes
+        self.label_loss = None
+        if labels is not None:
+            assert module.labels is not None
+            self.label_loss = LabelLoss(module.labels, labels, config.label_weight)
         self.device = module.decoder.weight.device
         self.generator = torch.Generator(self.device)
         self.previous_encoder = _frozen_copy(module, config)
@@ -70,8 +84,10 @@ class Member:
             latents = mean + noise * (0.5 * log_variance).exp()
         reconstruction = self._reconstruction(latents, batch)
         kl = self._weighted_kl(latents, mean, log_variance, batch, kl_weight)
-        ((reconstruction + kl) / len(batch.lengths)).backward()  # type: ignore[no-untyped-call]
-        return Terms(reconstruction.detach(), kl.detach(), mean.detach())
+        labels = self._labels(latents, batch)
+        loss = (reconstruction + kl + labels) / len(batch.lengths)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return Terms(reconstruction.detach(), kl.detach(), labels.detach(), mean.detach())
 
     def dense_parameters(self) -> list[nn.Parameter]:
         """Those whose gradient is dense, for the optimiser that all members share."""
@@ -100,6 +116,16 @@ class Member:
             scale=self.config.reconstruction_weight,
             observed=self.config.predicts_ratings,
         )
+
+    def _labels(self, latents: Tensor, batch: Batch) -> Tensor:
+        if self.label_loss is None:
+            return torch.zeros((), device=self.device)
+        if batch.labels is not None:
+            return self.label_loss.of_users(latents, batch.labels)
+        return self._item_labels(self.label_loss, len(batch.lengths))
+
+    def _item_labels(self, label_loss: LabelLoss, n_users: int) -> Tensor:
+        return label_loss.of_items(self.module.decoder.weight, None, n_users)
 
     def _weighted_kl(
         self, latents: Tensor, mean: Tensor, log_variance: Tensor, batch: Batch, kl_weight: float

@@ -6,24 +6,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import softmax
 from torch import nn
 
 from recsys.data.histories import blocks_of
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
+from recsys.errors import ConfigError
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch, Encoder
+from recsys.vae.labels import Bearer, LabelSet
 
 ENCODE_BATCH = 1024
 
 
 class VAEModule(nn.Module):
-    """Deep encoder, linear decoder: a score is an inner product, so an index can serve it."""
+    """Deep encoder, linear decoder: a score is an inner product, so an index can serve it.
 
-    def __init__(self, n_items: int, config: VAEConfig) -> None:
+    Where labels are known, a linear head on the code of a user or of an item tells them.
+    """
+
+    def __init__(self, n_items: int, config: VAEConfig, n_labels: int = 0) -> None:
         super().__init__()
         self.encoder = Encoder(n_items, config)
         self.decoder = nn.Linear(config.latent_dim, n_items)
+        self.labels = nn.Linear(config.latent_dim, n_labels) if n_labels else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +56,8 @@ class VAE:
     n_train_users : int
     liked_value : float
         The value that "somebody liked this" stands for: the highest rating, or 1.
+    labels : LabelSet or None
+        What the members' heads tell.
     """
 
     config: VAEConfig
@@ -58,6 +67,7 @@ class VAE:
     item_counts: NDArray[np.int64]
     n_train_users: int
     liked_value: float
+    labels: LabelSet | None = None
 
     @property
     def n_items(self) -> int:
@@ -122,6 +132,59 @@ class VAE:
             Logits, or predicted ratings where the likelihood is gaussian; higher is better.
         """
         return self.user_vectors(histories) @ self.item_vectors().T
+
+    def label_probabilities(self, histories: csr_array) -> NDArray[np.float32]:
+        """Tell the users' labels by their codes.
+
+        Parameters
+        ----------
+        histories : csr_array of float32, shape (n_users, n_items)
+
+        Returns
+        -------
+        float32, shape (n_users, n_labels)
+            In the order of `labels.names`; rows sum to 1.
+
+        Raises
+        ------
+        ConfigError
+            The model was not trained with labels of users.
+        """
+        self._check_labels("users")
+        return self._label_probabilities(self.encode(histories))
+
+    def item_label_probabilities(self) -> NDArray[np.float32]:
+        """Tell the items' labels by the decoder's rows.
+
+        Returns
+        -------
+        float32, shape (n_items, n_labels)
+            In the order of `labels.names`; rows sum to 1.
+
+        Raises
+        ------
+        ConfigError
+            The model was not trained with labels of items.
+        """
+        self._check_labels("items")
+        rows = [each.decoder.weight.detach().cpu().numpy() for each in self.members]
+        return self._label_probabilities(np.concatenate(rows, axis=1))
+
+    def _check_labels(self, on: Bearer) -> None:
+        if self.labels is None or self.labels.on != on:
+            found = "no labels" if self.labels is None else f"labels of {self.labels.on}"
+            raise ConfigError(
+                f"the model was trained with {found}, expected labels of {on}; "
+                f"run `recsys train --label COLUMN --label-on {on}`"
+            )
+
+    def _label_probabilities(self, codes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Softmax of the members' logits, which are averaged as their scores are."""
+        heads = [each.labels for each in self.members if each.labels is not None]
+        weight = np.concatenate([each.weight.detach().cpu().numpy() for each in heads], axis=1)
+        bias = sum(each.bias.detach().cpu().numpy() for each in heads)
+        logits = (codes @ weight.T + bias) / len(heads)
+        return np.asarray(softmax(logits, axis=1), dtype=np.float32)
 
     def _encode_batch(self, histories: csr_array, out: NDArray[np.float32]) -> None:
         block = model_input(histories, self.config, self.item_means)

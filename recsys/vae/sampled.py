@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recsys.vae.candidates import CandidateSampler
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch
+from recsys.vae.labels import LabelLoss, Labels
 from recsys.vae.member import Member
 from recsys.vae.model import VAEModule
 from recsys.vae.multinomial import multinomial_nll
@@ -39,7 +40,7 @@ class SampledMember(Member):
 
     Parameters
     ----------
-    module, config, logits_bytes
+    module, config, logits_bytes, labels
         As in `Member`.
     sampler : CandidateSampler
     """
@@ -50,8 +51,9 @@ class SampledMember(Member):
         config: VAEConfig,
         logits_bytes: int,
         sampler: CandidateSampler,
+        labels: Labels | None = None,
     ) -> None:
-        super().__init__(module, config, logits_bytes)
+        super().__init__(module, config, logits_bytes, labels)
         self.sampler = sampler
         self.embeddings = RowAdam(module.encoder.item_embeddings)
         self.weight = RowAdam(module.decoder.weight)
@@ -89,15 +91,22 @@ class SampledMember(Member):
     def _reconstruction(self, latents: Tensor, batch: Batch) -> Tensor:
         candidates = self.sampler.draw(batch, self.generator)
         places = candidates.places_of(batch.items)
+        weight = self._take(self.weight, candidates.items)
+        self._candidates = (candidates.items, weight)
         # A user's own items are there for certain: their correction is taken back.
         return multinomial_nll(
             latents,
-            self._take(self.weight, candidates.items),
+            weight,
             self._take(self.bias, candidates.items) - candidates.log_inclusion,
             replace(batch, items=places),
             self.logits_bytes,
             at_clicks=candidates.log_inclusion[places],
         )
+
+    def _item_labels(self, label_loss: LabelLoss, n_users: int) -> Tensor:
+        """Of the items that the step touches anyway."""
+        items, rows = self._candidates
+        return label_loss.of_items(rows, items, n_users)
 
     def _take(self, adam: RowAdam, items: Tensor) -> Tensor:
         rows = _Rows.taken_from(adam, items)

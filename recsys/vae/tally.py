@@ -15,8 +15,9 @@ ACTIVE_VARIANCE = 0.01
 class EpochReport:
     """What one epoch did; loss and its terms in nats per user, lower is better.
 
-    `loss` is `reconstruction` + `kl`, the latter with its weight; `validation` is the value of
-    the caller's function (higher is better), None in epochs without validation.
+    `loss` is `reconstruction` + `kl` + `labels`, the latter two with their weights; `validation`
+    is the value of the caller's function (higher is better) and `label_accuracy` that of its
+    other one, None in epochs without validation.
     """
 
     epoch: int
@@ -24,11 +25,13 @@ class EpochReport:
     loss: float
     reconstruction: float
     kl: float
+    labels: float
     active_units: int
     latent_dim: int
     validation: float | None
     best_validation: float | None
     best_epoch: int
+    label_accuracy: float | None
     users_per_second: float
     seconds_left: float
 
@@ -37,15 +40,22 @@ class Tally:
     """Sums over an epoch, kept on the device so that no step waits for the host."""
 
     def __init__(self, latent_dim: int, device: torch.device) -> None:
-        self._terms = torch.zeros(2, dtype=torch.float64, device=device)
+        self._terms = torch.zeros(3, dtype=torch.float64, device=device)
         self._sums = torch.zeros(2, latent_dim, dtype=torch.float64, device=device)
 
     def add(self, members: Sequence[Terms]) -> None:
         """Add one step: the mean of the members' terms, and their latent means side by side."""
-        terms = torch.stack([torch.stack([each.reconstruction, each.kl]) for each in members])
+        terms = torch.stack(
+            [torch.stack([each.reconstruction, each.kl, each.labels]) for each in members]
+        )
         mean = torch.cat([each.mean for each in members], dim=1)
         self._terms += terms.mean(0)
         self._sums += torch.stack([mean.sum(0), mean.square().sum(0)])
+
+    @property
+    def loss(self) -> float:
+        """Everything that is minimised; nats, summed over users."""
+        return self.reconstruction + self.kl + self.labels
 
     @property
     def reconstruction(self) -> float:
@@ -56,6 +66,11 @@ class Tally:
     def kl(self) -> float:
         """Weighted nats, summed over users."""
         return float(self._terms[1])
+
+    @property
+    def labels(self) -> float:
+        """Weighted nats, summed over users."""
+        return float(self._terms[2])
 
     def active_units(self, n_users: int) -> int:
         """Count the latent dimensions whose mean varies over users."""

@@ -8,11 +8,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
@@ -22,6 +24,7 @@ from recsys.vae.candidates import CandidateSampler
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
+from recsys.vae.labels import Labels
 from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
@@ -42,6 +45,8 @@ def train(
     training: TrainingConfig,
     *,
     validate: Callable[[Scorer], float] | None = None,
+    labels: Labels | None = None,
+    label_accuracy: Callable[[VAE], float] | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     checkpoint: Path | None = None,
     device: str = "cpu",
@@ -60,6 +65,11 @@ def train(
     validate : callable or None
         Scores a model on users it was not trained on; higher is better. Without it the last
         epoch's weights are kept.
+    labels : Labels or None
+        Of these users, or of these items: what is known of them is learned beside.
+    label_accuracy : callable or None
+        Judges a model by labels that it was not trained on, when it is validated; reported, and
+        not what the best weights are chosen by.
     on_epoch : callable or None
         Receives a report after each epoch, before its checkpoint is written.
     checkpoint : Path or None
@@ -83,12 +93,12 @@ def train(
     training = training.sized_for(
         interactions.n_users, interactions.n_items, sampled=config.softmax == "sampled"
     )
-    run = _Run(interactions, config, training, torch.device(device))
+    run = _Run(interactions, config, training, torch.device(device), labels)
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
     seconds = 0.0
     while run.epoch < run.n_epochs and not run.out_of_patience():
-        report = run.run_epoch(validate)
+        report = run.run_epoch(validate, label_accuracy)
         # Reported first: a kill repeats epochs, and never loses their reports.
         if on_epoch is not None:
             on_epoch(report)
@@ -111,6 +121,7 @@ class _Run:
         config: VAEConfig,
         training: TrainingConfig,
         device: torch.device,
+        labels: Labels | None,
     ) -> None:
         assert training.epochs is not None
         assert training.batch_size is not None
@@ -118,7 +129,7 @@ class _Run:
         self.config, self.training, self.device = config, training, device
         self.n_epochs, self.batch_size = training.epochs, training.batch_size
         self.latent_dim = config.members * config.latent_dim
-        self.interactions = interactions
+        self.interactions, self.labels = interactions, labels
         # What is taken from x: the items' mean ratings, or nothing.
         self.item_means = np.zeros(interactions.n_items, dtype=np.float32)
         if config.predicts_ratings:
@@ -126,8 +137,11 @@ class _Run:
         self.inputs = model_input(interactions.matrix, config, self.item_means)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            modules = [VAEModule(interactions.n_items, config) for _ in range(config.members)]
-        self.members = _members(modules, interactions, config, training, device)
+            n_labels = 0 if labels is None else len(labels.kind)
+            modules = [
+                VAEModule(interactions.n_items, config, n_labels) for _ in range(config.members)
+            ]
+        self.members = _members(modules, interactions, config, training, device, labels)
         self.module = torch.nn.ModuleList(modules)
         self.optimiser = torch.optim.Adam(
             [each for member in self.members for each in member.dense_parameters()],
@@ -149,13 +163,19 @@ class _Run:
         matrix = self.interactions.matrix
         for array in (matrix.indptr, matrix.indices, matrix.data):
             digest.update(np.ascontiguousarray(array).data)
+        if self.labels is not None:
+            digest.update(self.labels.fingerprint.encode())
         return digest.hexdigest()
 
     @property
     def steps_per_epoch(self) -> int:
         return math.ceil(self.interactions.n_users / self.batch_size)
 
-    def run_epoch(self, validate: Callable[[Scorer], float] | None) -> EpochReport:
+    def run_epoch(
+        self,
+        validate: Callable[[Scorer], float] | None,
+        label_accuracy: Callable[[VAE], float] | None,
+    ) -> EpochReport:
         """Train over every user once, then validate when it is due."""
         started = time.perf_counter()
         tally = self._train_epoch()
@@ -163,27 +183,30 @@ class _Run:
         self._check_finite(tally)
         users_per_second = self.interactions.n_users / (time.perf_counter() - started)
         validation = self._validate(validate)
+        told = label_accuracy(self._model()) if label_accuracy and self._is_due() else None
         self.epochs_timed += 1
         self.seconds += time.perf_counter() - started
         n_users = self.interactions.n_users
         return EpochReport(
             epoch=self.epoch,
             n_epochs=self.n_epochs,
-            loss=(tally.reconstruction + tally.kl) / n_users,
+            loss=tally.loss / n_users,
             reconstruction=tally.reconstruction / n_users,
             kl=tally.kl / n_users,
+            labels=tally.labels / n_users,
             active_units=tally.active_units(n_users),
             latent_dim=self.latent_dim,
             validation=validation,
             best_validation=self.best_validation,
             best_epoch=self.best_epoch,
+            label_accuracy=told,
             users_per_second=users_per_second,
             seconds_left=self.seconds / self.epochs_timed * (self.n_epochs - self.epoch),
         )
 
     def _check_finite(self, tally: Tally) -> None:
         """Stop before broken weights are validated or written to the checkpoint."""
-        loss = tally.reconstruction + tally.kl
+        loss = tally.loss
         # By the smallest and the largest: a mask would be as large as the weights.
         bounds = [each for p in self.module.parameters() for each in torch.aminmax(p.detach())]
         weights_are_finite = all(bool(each.isfinite()) for each in bounds)
@@ -206,9 +229,15 @@ class _Run:
                 first = step * self.batch_size
                 rows = order[first : first + self.batch_size]
                 progress = self.epoch + step / self.steps_per_epoch
-                self._step(Batch.of(self.inputs, rows, self.device), progress, tally, pool)
+                self._step(self._batch(rows), progress, tally, pool)
         self.module.eval()
         return tally
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        batch = Batch.of(self.inputs, rows, self.device)
+        if self.labels is None or self.labels.kind.on != "users":
+            return batch
+        return replace(batch, labels=torch.from_numpy(self.labels.positions[rows]).to(self.device))
 
     def _step(self, batch: Batch, progress: float, tally: Tally, pool: Executor) -> None:
         """Every member's gradient of the same users, side by side; then one step of them all."""
@@ -230,7 +259,7 @@ class _Run:
             if last:
                 self.best_epoch = self.epoch
             return None
-        if not last and self.epoch % self.training.validate_every:
+        if not self._is_due():
             return None
         value = validate(self._model().score)
         if math.isnan(value):
@@ -242,6 +271,10 @@ class _Run:
             self.best_validation, self.best_epoch = value, self.epoch
             self.best_weights = None if last else _weights(self.module)
         return value
+
+    def _is_due(self) -> bool:
+        """Whether this epoch is one to validate after."""
+        return self.epoch == self.n_epochs or self.epoch % self.training.validate_every == 0
 
     def has_collapsed(self, report: EpochReport) -> bool:
         """Whether no unit is active although the space has had its time to come alive."""
@@ -270,6 +303,7 @@ class _Run:
             item_counts=self.interactions.item_counts(),
             n_train_users=self.interactions.n_users,
             liked_value=self._liked_value(),
+            labels=None if self.labels is None else self.labels.kind,
         )
 
     def _liked_value(self) -> float:
@@ -322,13 +356,16 @@ def _members(
     config: VAEConfig,
     training: TrainingConfig,
     device: torch.device,
+    labels: Labels | None,
 ) -> list[Member]:
     logits_bytes = training.logits_mb * 2**20 // len(modules)
     if config.softmax == "exact":
-        return [Member(each.to(device), config, logits_bytes) for each in modules]
+        return [Member(each.to(device), config, logits_bytes, labels) for each in modules]
     counts = torch.from_numpy(interactions.item_counts()).to(device)
     sampler = CandidateSampler(counts, interactions.n_users, config.negatives)
-    return [SampledMember(each.to(device), config, logits_bytes, sampler) for each in modules]
+    return [
+        SampledMember(each.to(device), config, logits_bytes, sampler, labels) for each in modules
+    ]
 
 
 def _check_data(interactions: Interactions, config: VAEConfig) -> None:

@@ -29,10 +29,12 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     clicks, items = folder / "clicks.csv", folder / "items.csv"
     clicks.write_text("\n".join(lines) + "\n")
-    items.write_text("item_id,title\n" + "".join(f"i{n:02},Thing {n}\n" for n in range(14)))
+    things = (f"i{n:02},Thing {n},{'odd' if n % 2 else 'even'}\n" for n in range(14))
+    items.write_text("item_id,title,kind\n" + "".join(things))
     here = [*RECSYS, "--workspace", str(folder)]
     subprocess.run([*here, "ingest", str(clicks), "--items", str(items)], check=True)
     small = ["-S", "latent_dim=4", "-S", "hidden_dim=6", "-S", "training.epochs=20"]
+    small += ["--label", "kind", "-S", "fewest_bearers=3", "-S", "label_weight=30"]
     subprocess.run(
         [*here, "train", "--validation-size", "5", "--test-size", "5", *small], check=True
     )
@@ -49,6 +51,14 @@ def main(folder: Path) -> None:
         "similar_items": [each.id for each in recommender.similar_items("i03", k=3)],
         "similar_users": [each.id for each in recommender.similar_users("u9", k=3)],
         "titles": recommender.titles["i03"],
+        "item_labels": {
+            name: round(float(share), 4)
+            for name, share in zip(
+                recommender.vae.labels.names,
+                recommender.vae.item_label_probabilities()[recommender.items.positions(["i03"])[0]],
+                strict=True,
+            )
+        },
     }
     (folder / "answers.json").write_text(json.dumps(answers, indent=2) + "\n")
 
