@@ -14,9 +14,11 @@ from .cluster import cluster
 from .demo import demo
 from .evaluate import evaluate
 from .fetch import fetch
+from .generate import generate
 from .index import index
 from .ingest import ingest
 from .inspect import config, info, verify
+from .interpolate import interpolate
 from .map import map_
 from .options import (
     DEFAULT_WORKSPACE,
@@ -74,6 +76,8 @@ for _command in (
     similar,
     cluster,
     map_,
+    generate,
+    interpolate,
     score,
     evaluate,
     info,

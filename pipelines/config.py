@@ -16,6 +16,7 @@ from recsys.errors import ConfigError
 from recsys.metrics import DEFAULT_METRICS
 from recsys.neighbours.config import NeighboursConfig
 from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.verse.config import VerseConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -133,6 +134,7 @@ class Settings:
     vae: VAEConfig = field(default_factory=VAEConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     neighbours: NeighboursConfig = field(default_factory=NeighboursConfig)
+    verse: VerseConfig = field(default_factory=VerseConfig)
     machine: MachineSettings = field(default_factory=MachineSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)

@@ -27,6 +27,7 @@ from .output import note, progress_bar
 from .reading import read_file
 from .runs import Run, interrupted_folder, new_run, progress_of, resumable_run
 from .sparse_path import fit_path
+from .train_verse import train_verse, verse_flags
 
 if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
@@ -95,6 +96,9 @@ FEW_VALIDATION_USERS = 50
     type=click.Choice(["users", "items"]),
     help="Whose COLUMN is meant, where both have one.",
 )
+@click.option(
+    "--verse", is_flag=True, help="Train the couplet model that `recsys generate` writes with."
+)
 @click.option("--resume", is_flag=True, help="Go on with the run that was interrupted.")
 @click.option(
     "--tune-malloc/--no-tune-malloc",
@@ -107,6 +111,7 @@ FEW_VALIDATION_USERS = 50
 def train(
     session: Session,
     test_path: Path | None,
+    verse: bool,
     resume: bool,
     tune_malloc: bool,
     threads: int | None,
@@ -118,14 +123,22 @@ def train(
     The split is stored with the model, and `recsys evaluate` uses it. Every epoch is logged to
     WORKSPACE/runs and checkpointed: --resume goes on where a killed run stopped and ends with
     the same weights, to the bit.
+
+    --verse trains the couplet model on the poems of this workspace, on whose bags of characters
+    the model has been trained before; each epoch ends with a couplet that it writes.
     """
     if tune_malloc and session.owns_process:
         keep_large_buffers()
+    if verse:
+        flags = verse_flags({**flags, "split__test": flags["split__test"] or test_path})
     resolved = session.settings(machine__threads=threads, machine__device=device, **flags)
     if resume and not session.workspace.root.exists():
         note(NOTHING_TO_RESUME)  # before `locked` makes the folder
         return
     with session.workspace.locked():
+        if verse:
+            train_verse(session, resolved.settings, resume)
+            return
         if resume:
             resumable = resumable_run(session.workspace, resolved, test_path)
             if resumable is None:

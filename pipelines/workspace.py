@@ -45,6 +45,16 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def verse(self) -> Path:
+        """What `recsys train --verse` wrote."""
+        return self.root / "verse"
+
+    @property
+    def verse_run(self) -> Path:
+        """The log and the checkpoint of the couplet model's training."""
+        return self.runs / "verse"
+
+    @property
     def ease(self) -> Path:
         """The fitted baseline that `recsys evaluate` keeps."""
         return self.root / "cache" / "ease"

@@ -26,6 +26,8 @@ LICENCES = {
     "中平平仄仄": "平平仄平仄",
     "中仄中平平仄仄": "中仄平平仄平仄",
 }
+"""By line of a pattern what passes for it, as `check` says."""
+
 _LENGTHS = {"jueju": 4, "lvshi": 8, "couplet": 2}
 _NAMES = {LEVEL: "level", OBLIQUE: "oblique"}
 _TONES = {LEVEL: Tone.LEVEL, OBLIQUE: Tone.OBLIQUE}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from made_verse import write_poems
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 TINY = ("-S", "vae.latent_dim=8", "-S", "vae.hidden_dim=16", "-S", "training.epochs=3")
@@ -75,6 +76,21 @@ def made(tmp_path_factory) -> Path:
     assert run([*before, "ingest", *source]) == 0
     assert run([*before, "train", *TINY, "--test-size", "60"]) == 0
     assert run([*before, "index"]) == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def poem_workspace(tmp_path_factory) -> Path:
+    """A workspace of 80 made-up poems and a model of them; do not change it."""
+    from recsys.pipelines.cli import run
+
+    folder = tmp_path_factory.mktemp("poems")
+    write_poems(folder / "poems.json")
+    root = folder / "workspace"
+    before = ["--workspace", str(root)]
+    assert run([*before, "ingest", "--poems", str(folder / "poems.json")]) == 0
+    flags = (*TINY, "-S", "model.kind=vae", "--validation-size", "10", "--test-size", "10")
+    assert run([*before, "train", *flags]) == 0
     return root
 
 
