@@ -1,4 +1,4 @@
-"""Settings and where each came from: flag > environment > the workspace's recsys.toml > default."""
+"""Settings and their sources: flag > environment > recsys.toml > kind of the data > default."""
 
 import dataclasses
 import difflib
@@ -17,6 +17,8 @@ from recsys.metrics import DEFAULT_METRICS
 from recsys.neighbours.config import NeighboursConfig
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.verse.config import VerseConfig
+
+from .presets import FOR_POEMS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -212,6 +214,7 @@ def resolve(
     environment: Mapping[str, str],
     flags: Mapping[str, Any],
     assignments: tuple[str, ...] = (),
+    presets: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """Collect settings from every source.
 
@@ -224,7 +227,10 @@ def resolve(
     flags : mapping
         section.key -> value; None means that the flag was not given.
     assignments : tuple of str
-        "key=value" from -S; the section may be left out where the key is in one section only.
+        "key=value" from -S; the section may be left out where the key is in one section only,
+        `verse` not counted: its keys are written in full.
+    presets : mapping or None
+        section.key -> value: what the kind of the data has instead of the defaults.
 
     Raises
     ------
@@ -239,6 +245,8 @@ def resolve(
         values[key] = _typed(key, value, shown)
         sources[key] = source
 
+    for key, value in (presets or {}).items():
+        put(key, value, FOR_POEMS, FOR_POEMS)
     for key, value in _read_file(settings_file).items():
         put(key, value, str(settings_file), str(settings_file))
     variables = {"RECSYS_" + key.replace(".", "_").upper(): key for key in _KEYS}
@@ -288,7 +296,7 @@ def _full_key(name: str, where: str) -> str:
     """Complete a key without section, or refuse it with the nearest known one."""
     if name in _KEYS:
         return name
-    matches = [key for key in _KEYS if key.split(".")[1] == name]
+    matches = [key for key in _KEYS if key.split(".")[1] == name and not _in_full(key)]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -297,6 +305,11 @@ def _full_key(name: str, where: str) -> str:
     near = difflib.get_close_matches(name, [*_KEYS, *short], n=1, cutoff=0.4)
     hint = f"; the nearest known is {near[0]!r}" if near else ""
     raise ConfigError(f"{where}: unknown key {name!r}{hint} (`recsys config` lists all)")
+
+
+def _in_full(key: str) -> bool:
+    """Whether a key is always written with its section: most of verse's names are others' too."""
+    return key.startswith("verse.")
 
 
 def _build(values: Mapping[str, Any]) -> Settings:

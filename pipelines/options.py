@@ -34,9 +34,16 @@ class Session:
     def settings(self, **flags: Any) -> "Resolved":
         """Resolve the settings; flags are named section__key."""
         from .config import resolve
+        from .presets import presets_of
 
         named = {key.replace("__", "."): value for key, value in flags.items()}
-        return resolve(self.workspace.settings_file, os.environ, named, self.assignments)
+        return resolve(
+            self.workspace.settings_file,
+            os.environ,
+            named,
+            self.assignments,
+            presets_of(self.workspace.interactions),
+        )
 
 
 def workspace_option(**extra: Any) -> Callable[[Command], Command]:

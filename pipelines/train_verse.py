@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from recsys.errors import ConfigError, TrainingError
 from recsys.storage import write_atomically
 
@@ -16,17 +14,12 @@ from .options import Session, use_machine
 from .output import note, progress_bar
 
 if TYPE_CHECKING:
-    from recsys.data.poems import Poem
-    from recsys.data.splits import Split
-    from recsys.verse.couplet_training import ByWidth, VerseReport
+    from recsys.verse.couplet_training import VerseReport
 
     from .config import Settings
 
 SHARED_FLAGS = ("epochs", "batch_size", "learning_rate", "seed")
 """Options of `recsys train` that the couplet model has too."""
-
-VALIDATION_SHARE = 0.05
-"""Of the poems, where the model was trained without validation users."""
 
 
 def verse_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,9 +46,9 @@ def train_verse(session: Session, settings: "Settings", resume: bool) -> None:
     """Train the couplet model of a workspace, whose folder is locked."""
     from recsys.data.artefact import open_interactions
     from recsys.vae.artefact import load_model, load_model_split, open_model
+    from recsys.verse.corpus import Corpus
     from recsys.verse.couplet_artefact import save_couplet_vae
     from recsys.verse.couplet_training import train_couplets
-    from recsys.verse.couplets import WIDTHS, Couplets, Vocabulary
     from recsys.verse.lookup_artefact import require_poems
     from recsys.verse.tones import ToneTable
 
@@ -71,14 +64,8 @@ def train_verse(session: Session, settings: "Settings", resume: bool) -> None:
             "verse is written under the latent codes of poems, and a model of neighbours alone has "
             "none: train with model.kind=fused or vae"
         )
-    table = ToneTable.load()
-    parts = _parts(store.poems(), load_model_split(model))
-    vocabulary = Vocabulary.of(parts[0], table)
-    train, validation = (
-        {width: Couplets.of(part, width, vocabulary, table, vae) for width in WIDTHS}
-        for part in parts
-    )
-    note(_sizes(vocabulary, train, validation))
+    corpus = Corpus.of(store.poems(), load_model_split(model), vae, ToneTable.load())
+    note(corpus.sizes())
     folder = workspace.verse_run
     checkpoint = folder / "checkpoint.safetensors"
     if not resume:
@@ -100,9 +87,9 @@ def train_verse(session: Session, settings: "Settings", resume: bool) -> None:
 
         try:
             writer = train_couplets(
-                train,
-                validation,
-                vocabulary,
+                corpus.train,
+                corpus.validation,
+                corpus.vocabulary,
                 settings.verse,
                 on_epoch=on_epoch,
                 checkpoint=checkpoint,
@@ -122,37 +109,6 @@ def train_verse(session: Session, settings: "Settings", resume: bool) -> None:
     )
     checkpoint.unlink()
     note(f"kept in {workspace.verse}; next: recsys generate")
-
-
-def _parts(poems: "list[Poem]", split: "Split") -> "tuple[list[Poem], list[Poem]]":
-    """Poems to train on, and poems to choose the epoch on; the model's test poems are in neither.
-
-    Where the model was trained without validation users, a twentieth of its poems is put aside.
-    """
-    ids = [each.id for each in poems]
-    in_train = split.train.users.find(ids) >= 0
-    if split.validation is None:
-        rng = np.random.default_rng(0)
-        in_validation = in_train & (rng.random(len(poems)) < VALIDATION_SHARE)
-    else:
-        in_validation = split.validation.fold_in.users.find(ids) >= 0
-    train, validation = (
-        [each for each, is_in in zip(poems, chosen, strict=True) if is_in]
-        for chosen in (in_train & ~in_validation, in_validation)
-    )
-    return train, validation
-
-
-def _sizes(vocabulary: Any, train: "ByWidth", validation: "ByWidth") -> str:
-    counts = ", ".join(
-        f"{len(each):,} of {width} characters a line" for width, each in train.items()
-    )
-    n_validation = sum(map(len, validation.values()))
-    n_left_out = sum(each.n_left_out for part in (train, validation) for each in part.values())
-    return (
-        f"training on couplets: {counts}; {n_validation:,} for validation; {len(vocabulary) - 1:,} "
-        f"characters; {n_left_out:,} couplets with a rarer one are left out"
-    )
 
 
 def _line(report: "VerseReport") -> str:

@@ -17,6 +17,7 @@ from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.objective import standard_kl
 from recsys.vae.schedule import cosine_rate
 from recsys.verse.config import VerseConfig
+from recsys.verse.corpus import ByWidth
 from recsys.verse.couplet_module import CoupletModule, Told, make_module
 from recsys.verse.couplet_vae import CoupletVAE
 from recsys.verse.couplets import Couplets, Vocabulary, Width
@@ -36,8 +37,6 @@ SETTLED_BY = 8192
 """Training couplets of a width, evenly taken, that the spread of the means is measured on."""
 
 SAMPLE_TEMPERATURE = 0.8
-
-ByWidth = Mapping[Width, Couplets]
 
 
 @dataclass(frozen=True)

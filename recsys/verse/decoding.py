@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
 
 from recsys.errors import DataError
 
@@ -14,6 +17,9 @@ ATTEMPTS = 50
 
 OPEN = -1
 """A place that is not given."""
+
+RUN = 64
+"""Columns that are summed up together when one is drawn."""
 
 Allowed = NDArray[np.bool_]
 
@@ -136,15 +142,16 @@ def _draw(
     used = places.used[rows]
     forms = np.arange(used.shape[1])[:, None] if places.forms is None else places.forms
     here = np.arange(len(rows))
+    lift = None if places.lift is None else torch.from_numpy(places.lift[rows])
     following, previous = begin(rows), None
     for at in range(characters.shape[1]):
-        logits = following(previous)
+        logits = torch.from_numpy(following(previous))
         given = places.given[rows, at]
         allowed = places.allowed[places.kinds[rows, at]] & ~used
-        wanted = logits if places.lift is None else logits + places.lift[rows]
-        chosen = _choose(wanted, allowed, temperature, rng)
+        wanted = logits if lift is None else logits + lift
+        chosen = _choose(wanted, torch.from_numpy(allowed), temperature, rng)
         chosen = np.where(given == OPEN, chosen, given)
-        log_likelihood += logits[here, chosen] - _log_sum_exp(logits)
+        log_likelihood += (logits[here, chosen] - logits.logsumexp(dim=1)).double().numpy()
         characters[:, at] = chosen
         used[here[:, None], forms[chosen]] = True
         previous = np.maximum(chosen, 0)  # one that is stuck goes on with anything
@@ -154,24 +161,36 @@ def _draw(
 
 
 def _choose(
-    logits: NDArray[np.float32],
-    allowed: Allowed,
-    temperature: float,
-    rng: np.random.Generator,
+    logits: Tensor, allowed: Tensor, temperature: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw a character a row; OPEN where none is allowed."""
-    within = np.where(allowed, logits, -np.inf)
-    best = within.argmax(axis=1)
-    some = allowed[np.arange(len(allowed)), best]
+    within = logits.masked_fill(~allowed, -torch.inf)
     if temperature > 0:
-        within -= np.where(some, within.max(axis=1), 0)[:, None]
-        within /= np.float32(temperature)
-        share = np.cumsum(np.exp(within), axis=1, dtype=np.float64)
-        best = (share <= rng.random(len(logits))[:, None] * share[:, -1:]).sum(axis=1)
-    return np.where(some, best, OPEN)
+        uniform = torch.from_numpy(rng.random(len(logits)))
+        best = _draw_from(torch.softmax(within / temperature, dim=1), uniform)
+    else:
+        best = within.argmax(dim=1)
+    return np.where(allowed.any(dim=1).numpy(), best.numpy(), OPEN)
 
 
-def _log_sum_exp(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    most = logits.max(axis=1)
-    total = np.exp(logits - most[:, None]).sum(axis=1)
-    return np.asarray(most + np.log(total), dtype=np.float64)
+def _draw_from(shares: Tensor, uniform: Tensor) -> Tensor:
+    """Draw a column a row by the shares: first a run of columns, then one within it.
+
+    Two short sums take a quarter of the time of one along all columns. Rows of NaN, where nothing
+    is allowed, give any column.
+    """
+    n, n_columns = shares.shape
+    of_runs = pad(shares, (0, -n_columns % RUN)).view(n, -1, RUN)
+    share = of_runs.sum(dim=2, dtype=torch.float64).cumsum(dim=1)
+    total = share[:, -1:]
+    target = torch.minimum(
+        uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total))
+    )
+    run = (share <= target).sum(dim=1)
+    here = torch.arange(n)
+    inside = of_runs[here, run].double()
+    below = share[here, run][:, None] - inside.sum(dim=1, keepdim=True)
+    column = ((below + inside.cumsum(dim=1)) <= target).sum(dim=1)
+    # Rounding may lead beyond the last column of the run that has a share.
+    last = RUN - 1 - (inside > 0).flip(1).int().argmax(dim=1)
+    return run * RUN + torch.minimum(column, last)

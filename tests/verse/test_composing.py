@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from recsys.data.poems import Poem
 from recsys.errors import ConfigError, DataError
 from recsys.verse.antithesis import Antithesis
 from recsys.verse.composing import Composer, Sampling
-from recsys.verse.decoding import OPEN, Places, decode
+from recsys.verse.decoding import OPEN, Places, _draw_from, decode
 from recsys.verse.masks import ANY, OBLIQUE_END, Masks, same_characters
 from recsys.verse.novelty import ExistingLines
 from recsys.verse.prosody import FREE, LEVEL, OBLIQUE, PATTERNS, check
@@ -388,3 +389,19 @@ def test_a_model_whose_characters_do_not_rhyme_is_refused(composer, table):
     dumb = replace(composer, model=Noise("日月山水"), rhyme_weights={"尤": 1.0})
     with pytest.raises(ConfigError, match="have no rhyme group in common that is large enough"):
         dumb.compose(Request("5-jueju"))
+
+
+def test_characters_are_drawn_by_their_share():
+    shares = torch.zeros(200_000, 150)
+    shares[:, [3, 70, 149]] = torch.tensor([0.2, 0.5, 0.3])
+    drawn = _draw_from(shares, torch.from_numpy(np.random.default_rng(0).random(len(shares))))
+    found = torch.bincount(drawn, minlength=150) / len(shares)
+    torch.testing.assert_close(found, shares[0], rtol=0, atol=0.005)
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 1e-16])
+def test_no_draw_leads_to_a_character_without_a_share(uniform):
+    shares = torch.rand(500, 150, generator=torch.Generator().manual_seed(0))
+    shares[:, 100:] = 0
+    drawn = _draw_from(shares / shares.sum(1, keepdim=True), torch.full((500,), uniform).double())
+    assert (shares[torch.arange(500), drawn] > 0).all()
