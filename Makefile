@@ -6,10 +6,13 @@ BIN := $(VENV)/bin
 # Pinned where the project installs itself; setup.cfg gives the range that users may have.
 TORCH := torch==2.13.0
 
-.PHONY: demo test check format benchmark-accuracy benchmark-speed clean
+.PHONY: demo demo-poems test check format benchmark-accuracy benchmark-speed clean
 
 demo: $(VENV)/.installed
 	$(BIN)/recsys --workspace data/ml-100k demo --fallback data/sample
+
+demo-poems: $(VENV)/.installed-verse
+	$(BIN)/recsys --workspace data/tang-poems demo --poems
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -32,6 +35,10 @@ $(VENV)/bin/python:
 $(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-verse: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[verse]"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -1,6 +1,7 @@
-"""recsys demo: every stage in turn on MovieLens-100K, each command shown as it would be typed."""
+"""recsys demo: every stage in turn on films or on poems, each command shown as it is typed."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from .output import note
 from .workspace import Workspace
 
 
+Run = Callable[..., None]
+"""Runs a command by its words."""
+
+SMALL_VERSE = ("-S", "verse.embedding_dim=64", "-S", "verse.hidden_dim=128")
+"""A couplet model that writes passably after a few minutes."""
+
+
 @dataclass(frozen=True)
 class _Plan:
     """What the demo runs on, and whom it recommends for."""
@@ -26,9 +34,10 @@ class _Plan:
 
 
 @click.command(
-    short_help="Run every stage in turn on MovieLens-100K.",
+    short_help="Run every stage in turn on MovieLens-100K, or on Tang poems.",
     epilog=epilog("recsys --workspace data/ml-100k demo"),
 )
+@click.option("--poems", is_flag=True, help="On Tang poems: find, group and write verse.")
 @click.option(
     "--fallback",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -37,35 +46,67 @@ class _Plan:
 )
 @stage
 @click.pass_context
-def demo(context: click.Context, session: Session, fallback: Path | None) -> None:
+def demo(context: click.Context, session: Session, poems: bool, fallback: Path | None) -> None:
     """Fetch MovieLens-100K, ingest, train, index, evaluate and recommend, with titles.
 
-    A second run reuses what is there and says so.
+    With --poems fetch Tang poems, train small models of them, look poems up by a line, group
+    them, and write eight. A second run reuses what is there and says so.
     """
     group = context.find_root().command
     assert isinstance(group, click.Group)
     workspace = session.workspace
-    plan = _plan(workspace, fallback)
 
     def run(*words: str) -> None:
         note(f"\n$ recsys --workspace {workspace.root} {shlex.join(words)}")
         before = ["--workspace", str(workspace.root), "--format", session.format or "table"]
         group.main([*before, *words], standalone_mode=False)
 
+    if poems:
+        _show_poems(session, run)
+    else:
+        _show_films(session, run, fallback)
+
+
+def _show_poems(session: Session, run: Run) -> None:
+    from recsys.datasets import fetch
+
+    workspace = session.workspace
+    fetched = fetch("tang-poems", workspace.raw, on_event=note, progressbar=True)
+    if fetched.reused:
+        note(f"reusing {fetched.folder}")
+    fresh = _fresh_stages(workspace, fetched.folder)
+    if "ingest" not in fresh:
+        run("ingest", "--poems", str(fetched.folder))
+    if "train" not in fresh:
+        run("train", "--epochs", "10", *_settings(session))
+    run("similar", "--text", "床前明月光", "-k", "5")
+    run("cluster", "--on", "poems", "-k", "8")
+    if "train --verse" not in fresh:
+        run("train", "--verse", "--epochs", "2", *SMALL_VERSE)
+    for form in ("5-jueju", "7-jueju", "5-lvshi", "7-lvshi"):
+        run("generate", "--form", form, "-n", "2")
+
+
+def _show_films(session: Session, run: Run, fallback: Path | None) -> None:
+    workspace = session.workspace
+    plan = _plan(workspace, fallback)
     fresh = _fresh_stages(workspace, plan.source)
     if "ingest" not in fresh:
         titles = [] if plan.items is None else ["--items", str(plan.items)]
         filters = ["--min-rating", "4", "--min-user-interactions", "5"]
         run("ingest", str(plan.source), *titles, *filters)
     if "train" not in fresh:
-        settings = [word for each in session.assignments for word in ("-S", each)]
-        run("train", "--validation-size", "100", "--test-size", "150", *settings)
+        run("train", "--validation-size", "100", "--test-size", "150", *_settings(session))
     if "index" not in fresh:
         run("index")
     run("evaluate", "--on", "test", "--metrics", "recall@20,recall@50,ndcg@100,coverage@20")
     run("recommend", "--user", plan.user)
     run("recommend", *(word for item in plan.liked for word in ("--item", item)))
     run("similar", "--item", plan.liked[0], "-k", "5")
+
+
+def _settings(session: Session) -> list[str]:
+    return [word for each in session.assignments for word in ("-S", each)]
 
 
 def _plan(workspace: Workspace, fallback: Path | None) -> _Plan:

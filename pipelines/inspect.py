@@ -98,7 +98,7 @@ def verify(session: Session) -> None:
     for each in stage_states(session.workspace):
         path = session.workspace.root / each.artefact
         if each.why == OTHER_MODEL:
-            raise ArtefactError(f"{path} {each.why}; run `recsys index`")
+            raise ArtefactError(f"{path} {each.why}; run `recsys {each.stage}`")
         if each.state == "stale":
             note(f"{path} {each.why}")
 
@@ -150,10 +150,16 @@ class _Kind:
 
 
 def _stages(workspace: Workspace) -> list[_Kind]:
+    """Those that every workspace has, and those of poems that are there."""
+    of_poems = [
+        _Kind("lookup", workspace.lookup, "recsys similar --poem"),
+        _Kind("verse", workspace.verse, "recsys train --verse"),
+    ]
     return [
         _Kind("interactions", workspace.interactions, "recsys ingest"),
         _Kind("model", workspace.model, "recsys train"),
         _Kind("index", workspace.index, "recsys index"),
+        *(each for each in of_poems if storage.existing_folder(each.path) is not None),
     ]
 
 
@@ -162,10 +168,13 @@ def _format_versions() -> dict[str, int]:
     from recsys.data import artefact as interactions
     from recsys.index import artefact as index
     from recsys.vae import artefact as model
+    from recsys.verse import couplet_artefact as verse
+    from recsys.verse import lookup_artefact as lookup
 
     from .evaluate import EASE_FORMAT_VERSION
 
-    versions = {each.KIND: each.FORMAT_VERSION for each in (interactions, model, index)}
+    kinds = (interactions, model, index, lookup, verse)
+    versions = {each.KIND: each.FORMAT_VERSION for each in kinds}
     return {**versions, "ease": EASE_FORMAT_VERSION}
 
 
@@ -185,7 +194,8 @@ def _damage(folder: Path, kind: _Kind, manifest: storage.Manifest) -> str:
 def _staleness(kind: str, manifests: dict[str, storage.Manifest]) -> str:
     own, data = manifests[kind], manifests.get("interactions")
     model = manifests.get("model")
-    if kind == "index" and model and own.fingerprints["model"] != model.fingerprint:
+    built_from_model = kind in ("index", "lookup", "verse")
+    if built_from_model and model and own.fingerprints["model"] != model.fingerprint:
         return OTHER_MODEL
     if (
         data
@@ -207,6 +217,12 @@ def _content(manifest: storage.Manifest) -> str:
         score = measured["best_validation"]
         best = "not validated" if score is None else f"best validation {score:.4f}"
         return f"{_paths(manifest.config)}, split {manifest.config['split']['kind']}, {best}"
+    if manifest.kind == "lookup":
+        names = ("poems", "couplets", "lines")
+        return ", ".join(f"{measured[f'n_{name}']:,} {name}" for name in names)
+    if manifest.kind == "verse":
+        verse = manifest.config["verse"]
+        return f"{verse['model']}, {measured['latent_dim']} latents, epoch {measured['best_epoch']}"
     return f"{counted(measured['n_items'], 'item')}, {counted(measured['n_users'], 'user')}, exact"
 
 

@@ -45,6 +45,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def lookup(self) -> Path:
+        """What the first `recsys similar --poem` or `--text` built."""
+        return self.root / "lookup"
+
+    @property
     def verse(self) -> Path:
         """What `recsys train --verse` wrote."""
         return self.root / "verse"
