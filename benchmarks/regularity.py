@@ -3,12 +3,13 @@
     python benchmarks/regularity.py WORKSPACE regularity.png
     python benchmarks/regularity.py WORKSPACE regularity.png --ends ID ID --users 10000 --epochs 20
 
-With two latents the picture is the space itself. Both models are the same network, trained alike on
-the same users with the multinomial likelihood; one of them without sampling and without KL. Drawn
-are the codes, the prior's circles of one and two standard deviations, and the straight way between
-two users; below is what each model decodes along it. Printed: the codes' spread in each direction,
-the share of N(0, I)'s samples that have a code within .2, and how far the middle between two users
-is from the nearest code.
+WORKSPACE holds interactions, of users or (as poems) of poems. With two latents the picture is the
+space itself. Both models are the same network, trained alike on the same histories with the
+multinomial likelihood; one of them without sampling and without KL. Drawn are the codes, the
+prior's circles of one and two standard deviations, and the straight way between two histories;
+below is what each model decodes along it. Printed: the codes' spread in each direction, the share
+of N(0, I)'s samples that have a code within .2, and how far the middle between two codes is from
+the nearest.
 """
 
 import argparse
@@ -56,8 +57,8 @@ class Space:
         return (
             f"{self.name}: spread {spread[0]:.2f} and {spread[1]:.2f}; "
             f"{(drawn < NEAR).mean():.1%} of samples of N(0, I) have a code within {NEAR}; "
-            f"the middle of two users is {np.median(to_middle) / spread.mean():.4f} spreads from "
-            f"the nearest code (median), {np.quantile(to_middle, 0.95) / spread.mean():.4f} "
+            f"the middle of two codes is {np.median(to_middle) / spread.mean():.4f} spreads from "
+            f"the nearest (median), {np.quantile(to_middle, 0.95) / spread.mean():.4f} "
             "(95 % of them at most)"
         )
 
@@ -67,8 +68,9 @@ def main() -> None:
     options = parsed()
     print(describe_run())
     store = open_interactions(options.workspace / "interactions")
-    users = chosen_users(store.interactions, options.users)
-    ends = options.ends or [str(each) for each in users.users.ids[:2]]
+    ends = options.ends or [str(each) for each in store.interactions.users.ids[:2]]
+    users = chosen_users(store.interactions, options.users, ends)
+    print(f"{users.n_users:,} of {store.interactions.n_users:,}, {options.epochs} epochs")
     config = VAEConfig(
         latent_dim=2,
         hidden_dim=200,
@@ -93,11 +95,11 @@ def main() -> None:
     draw(spaces, groups_of(store, users), options.picture)
 
 
-def chosen_users(interactions: Interactions, n: int) -> Interactions:
-    """Take n users evenly from all of them, or all where there are no more."""
+def chosen_users(interactions: Interactions, n: int, ends: list[str]) -> Interactions:
+    """Take n users evenly from all of them, or all where there are no more, and the path's ends."""
     step = max(1, interactions.n_users // n)
     positions = np.arange(0, interactions.n_users, step)[:n]
-    return interactions.select_users(positions)
+    return interactions.select_users(np.union1d(positions, interactions.users.positions(ends)))
 
 
 def space_of(

@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import sys
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.verse.config import VerseConfig
 
 from .presets import FOR_POEMS
+from .setting_types import typed
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -206,7 +206,9 @@ def from_flat(values: Mapping[str, Any]) -> Settings:
                 f"the run was begun by a version of recsys that knew {key}; train again without "
                 "--resume"
             )
-    return _build({key: _typed(key, value, "the run's settings") for key, value in values.items()})
+    return _build(
+        {key: typed(key, value, _KEYS[key], "the run's settings") for key, value in values.items()}
+    )
 
 
 def resolve(
@@ -242,7 +244,7 @@ def resolve(
     sources = dict.fromkeys(_KEYS, "default")
 
     def put(key: str, value: Any, source: str, shown: str) -> None:
-        values[key] = _typed(key, value, shown)
+        values[key] = typed(key, value, _KEYS[key], shown)
         sources[key] = source
 
     for key, value in (presets or {}).items():
@@ -320,61 +322,6 @@ def _build(values: Mapping[str, Any]) -> Settings:
         }
         sections[name] = section(**own)
     return Settings(**sections)
-
-
-def _typed(key: str, value: Any, where: str) -> Any:
-    """Convert a text or TOML value to the type of its field."""
-    wanted = _KEYS[key]
-    # `Literal[...] | None` is a typing.Union, `int | None` a types.UnionType.
-    united = typing.get_origin(wanted) in (types.UnionType, typing.Union)
-    options = typing.get_args(wanted) if united else (wanted,)
-    for option in options:
-        converted = _as_type(value, option)
-        if converted is not _MISFIT:
-            return converted
-    raise ConfigError(f"{where}: {key} is {value!r}, expected {_described(options)}")
-
-
-_MISFIT = object()
-
-
-def _as_type(value: Any, wanted: Any) -> Any:
-    if wanted is types.NoneType:
-        return None if value in (None, "", "none") else _MISFIT
-    if typing.get_origin(wanted) is Literal:
-        return value if value in typing.get_args(wanted) else _MISFIT
-    if typing.get_origin(wanted) is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
-        whole = isinstance(parts, list | tuple) and all(isinstance(each, str) for each in parts)
-        return tuple(each.strip() for each in parts) if whole else _MISFIT
-    if wanted is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        return value if isinstance(value, bool) else words.get(str(value).lower(), _MISFIT)
-    if wanted is str:
-        return value if isinstance(value, str) else _MISFIT
-    return _as_number(value, wanted)
-
-
-def _as_number(value: Any, wanted: type[int] | type[float]) -> Any:
-    if isinstance(value, bool) or (isinstance(value, float) and wanted is int):
-        return _MISFIT
-    try:
-        return wanted(value)
-    except (TypeError, ValueError):
-        return _MISFIT
-
-
-def _described(options: tuple[Any, ...]) -> str:
-    words = []
-    for option in options:
-        if typing.get_origin(option) is Literal:
-            words.append(f"one of {', '.join(typing.get_args(option))}")
-        elif typing.get_origin(option) is tuple:
-            words.append("a list of texts")
-        else:
-            names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-            words.append(names.get(option, "nothing"))
-    return " or ".join(words)
 
 
 _SECTIONS: dict[str, Any] = {

@@ -15,7 +15,6 @@ from .options import Session, epilog, stage
 from .output import note
 from .workspace import Workspace
 
-
 Run = Callable[..., None]
 """Runs a command by its words."""
 
@@ -136,7 +135,7 @@ def _fresh_stages(workspace: Workspace, source: Path) -> set[str]:
     fresh = set()
     for each in stage_states(workspace):
         if each.state != "fresh":
-            break
+            continue
         note(f"reusing {workspace.root / each.artefact}: {each.content}, {each.age} old")
         fresh.add(each.stage)
     return fresh
