@@ -27,10 +27,21 @@ POEMS: dict[str, Any] = {
 }
 
 
+ENOUGH_POEMS = 5_000
+"""With fewer a code under the whole KL divergence does not come alive: the defaults serve them."""
+
+
 def presets_of(interactions: Path) -> dict[str, Any]:
-    """Give the settings that what was ingested has instead of the defaults: none, but for poems."""
+    """Give the settings that what was ingested has instead of the defaults: none, but for poems.
+
+    Parameters
+    ----------
+    interactions : Path
+        The artefact, which may be missing or damaged: then there are none.
+    """
     try:
         manifest = storage.read_manifest(interactions)
     except ArtefactError:  # the stage that needs it will say so
         return {}
-    return POEMS if "unit" in manifest.config else {}
+    are_poems = "unit" in manifest.config
+    return POEMS if are_poems and manifest.metrics["n_users"] >= ENOUGH_POEMS else {}

@@ -3,6 +3,7 @@
 import pytest
 from recsys.pipelines.config import Settings, flatten, from_flat
 
+from recsys import storage
 from recsys.errors import ConfigError
 
 
@@ -149,3 +150,31 @@ def test_a_misspelt_variable_names_the_nearest(cli, made, monkeypatch):
 def test_settings_of_another_version_are_refused_naming_the_key():
     with pytest.raises(ConfigError, match=r"knew model\.gram_gb; train again without --resume"):
         from_flat(flatten(Settings()) | {"model.gram_gb": 4.0})
+
+
+@pytest.mark.parametrize(("n_users", "latents"), [(5_000, 50), (4_999, 200)])
+def test_many_poems_have_settings_of_their_own(cli, tmp_path, n_users, latents):
+    interactions = tmp_path / "workspace" / "interactions"
+    interactions.parent.mkdir()
+    metrics = {"n_users": n_users}
+    with storage.writing(
+        interactions, "interactions", 2, config={"unit": "character"}, metrics=metrics
+    ):
+        pass
+    result = cli("config", "-S", "vae.dropout=.3", workspace=interactions.parent)
+    found = sources_of(result)
+    source = "default for poems" if n_users == 5_000 else "default"
+    assert found["vae.latent_dim"] == (latents, source)
+    assert found["vae.dropout"] == (0.3, "flag")
+    assert found["recommend.k"] == (10, "default")
+
+
+def test_films_have_the_defaults(cli, made):
+    records = cli("config", workspace=made).records
+    assert "default for poems" not in {each["source"] for each in records}
+
+
+def test_the_keys_of_verse_are_written_in_full(cli, made):
+    records = cli("config", "-S", "epochs=7", "-S", "verse.epochs=3", workspace=made).records
+    values = {each["key"]: each["value"] for each in records}
+    assert (values["training.epochs"], values["verse.epochs"]) == (7, 3)
