@@ -189,8 +189,10 @@ SHAPE = Shape(
 def _table(record: Record) -> RenderableType:
     rhyme = f", rhyme {record['rhyme']}" if record["rhyme"] else ""
     title = f"{record['poem']}. {record['form']}{rhyme}, score {record['score']:.2f}"
-    names = ("line", "tones", "pattern", "rhyme", "nearest existing line", "author", "shared")
+    names = ("line", "tones", "rhyme", "nearest line", "author", "shared")
     table = titled_table(title, *names, right=("shared",))
+    for column in table.columns:
+        column.no_wrap = True
     for each in record["lines"]:
         nearest = each["nearest"]
         shown = (
@@ -199,5 +201,5 @@ def _table(record: Record) -> RenderableType:
             else (nearest["line"], nearest["author"], f"{nearest['closeness']:.0%}")
         )
         rhyme = record["rhyme"] if each["rhymes"] else ""
-        table.add_row(each["line"], each["tones"], each["pattern"], rhyme, *shown)
+        table.add_row(each["line"], each["tones"], rhyme, *shown)
     return table

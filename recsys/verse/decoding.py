@@ -167,10 +167,11 @@ def _choose(
     within = logits.masked_fill(~allowed, -torch.inf)
     if temperature > 0:
         uniform = torch.from_numpy(rng.random(len(logits)))
-        best = _draw_from(torch.softmax(within / temperature, dim=1), uniform)
+        best = _draw_from(torch.softmax(within.div_(temperature), dim=1), uniform)
     else:
         best = within.argmax(dim=1)
-    return np.where(allowed.any(dim=1).numpy(), best.numpy(), OPEN)
+    is_allowed = allowed.gather(1, best[:, None])[:, 0]  # not so where nothing is
+    return np.where(is_allowed.numpy(), best.numpy(), OPEN)
 
 
 def _draw_from(shares: Tensor, uniform: Tensor) -> Tensor:
@@ -181,7 +182,7 @@ def _draw_from(shares: Tensor, uniform: Tensor) -> Tensor:
     """
     n, n_columns = shares.shape
     of_runs = pad(shares, (0, -n_columns % RUN)).view(n, -1, RUN)
-    share = of_runs.sum(dim=2, dtype=torch.float64).cumsum(dim=1)
+    share = of_runs.sum(dim=2).double().cumsum(dim=1)
     total = share[:, -1:]
     target = torch.minimum(
         uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total))
