@@ -11,7 +11,15 @@ from rich.console import RenderableType
 from recsys.errors import ConfigError
 from recsys.verse.prosody import VerseForm
 
-from .options import Session, epilog, output_option, stage, threads_option, use_machine
+from .options import (
+    Session,
+    epilog,
+    output_option,
+    script_option,
+    stage,
+    threads_option,
+    use_machine,
+)
 from .output import Record, Shape, clause, emit, note, titled_table
 
 if TYPE_CHECKING:
@@ -21,13 +29,6 @@ if TYPE_CHECKING:
     from recsys.verse.scripts import Script
 
 EITHER = "兩"
-
-script_option = click.option(
-    "--script",
-    type=click.Choice(["traditional", "simplified"]),
-    default="traditional",
-    help="How verse is shown  [traditional]",
-)
 
 
 @click.command(
@@ -62,7 +63,7 @@ def generate(
     candidates: int,
     seed: int,
     n: int,
-    script: "Script",
+    script: "Script | None",
     threads: int | None,
     output: Path | None,
 ) -> None:
@@ -115,7 +116,9 @@ def _note_ambiguous(poems: "list[WrittenPoem]") -> None:
         )
 
 
-def _record(number: int, form: str, poem: "WrittenPoem", desk: "Desk", script: "Script") -> Record:
+def _record(
+    number: int, form: str, poem: "WrittenPoem", desk: "Desk", script: "Script | None"
+) -> Record:
     plan, verdict = poem.plan, poem.verdict
     marks = ("",) * len(poem.lines) if verdict is None else verdict.marks
     rhyming = () if plan.pattern is None else plan.pattern.rhyme_lines
@@ -145,7 +148,7 @@ def _record(number: int, form: str, poem: "WrittenPoem", desk: "Desk", script: "
     }
 
 
-def _nearest(nearest: "NearestLine | None", desk: "Desk", script: "Script") -> Record | None:
+def _nearest(nearest: "NearestLine | None", desk: "Desk", script: "Script | None") -> Record | None:
     if nearest is None:
         return None
     return {

@@ -7,8 +7,15 @@ import click
 import pyarrow as pa
 from rich.console import RenderableType
 
-from .generate import script_option
-from .options import Session, epilog, output_option, stage, threads_option, use_machine
+from .options import (
+    Session,
+    epilog,
+    output_option,
+    script_option,
+    stage,
+    threads_option,
+    use_machine,
+)
 from .output import Record, Shape, emit, titled_table
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ def interpolate(
     start: str,
     end: str,
     steps: int,
-    script: "Script",
+    script: "Script | None",
     threads: int | None,
     output: Path | None,
 ) -> None:

@@ -132,7 +132,7 @@ def _colouring(codes: "Codes", asked: _Look) -> "Colouring":
             for each in describe(codes, found, n=3)
         ]
         values = [names[place] for place in found.assignments]
-        return Colouring.of("clusters, and what tells them", values)
+        return Colouring.of("clusters, and what tells them", values, equals=names)
     if asked.colour not in codes.attributes:
         known = ", ".join(["cluster", *map(str, codes.attributes.columns)])
         raise ConfigError(
@@ -157,7 +157,7 @@ def _path(codes: "Codes", vae: "VAE", ends: tuple[str, str]) -> "LatentPath":
     else:
         decoded = decode_path(vae, vectors, codes.feature_names, codes.vectors, TOLD)
     named = (codes.titles[start] or ends[0], codes.titles[end] or ends[1])
-    return LatentPath(named, vectors, decoded)
+    return LatentPath(named, (int(start), int(end)), vectors, decoded)
 
 
 def _details(codes: "Codes") -> list[str]:

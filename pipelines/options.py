@@ -130,6 +130,12 @@ device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute  [auto]"
 )
 
+script_option = click.option(
+    "--script",
+    type=click.Choice(["traditional", "simplified"]),
+    help="How verse is shown  [as the poems are written]",
+)
+
 
 def use_machine(machine: "MachineSettings") -> str:
     """Limit every library's threads as the settings say, and give the device's name.

@@ -16,6 +16,7 @@ from .options import (
     Session,
     epilog,
     output_option,
+    script_option,
     stage,
     threads_option,
     use_machine,
@@ -51,6 +52,7 @@ def _once(context: click.Context, option: click.Parameter, values: tuple[str, ..
     type=click.Choice(get_args(Form)),
     help="With --poem or --text: poems of this form alone.",
 )
+@script_option
 @click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
 @threads_option
 @output_option
@@ -63,6 +65,7 @@ def similar(
     text: str | None,
     author: str | None,
     form: str | None,
+    script: Any,
     k: int | None,
     threads: int | None,
     output: Path | None,
@@ -70,7 +73,8 @@ def similar(
     """Find the items most like --item, or the users most like --user, in the latent space.
 
     Of poems, --poem ID or TITLE finds the most similar ones, each with the line that is closest,
-    and so does --text for any verse. What that looks up is built when it is first asked for.
+    and so does --text for any verse, simplified or traditional. What that looks up is built when
+    it is first asked for.
     """
     from recsys.recommender import Recommender
 
@@ -79,12 +83,14 @@ def similar(
     if sum(given is not None for given in (item, user, poem, text)) != 1:
         raise ConfigError("give one of --item, --user, --poem and --text")
     if poem is not None or text is not None:
-        asked = PoemQuery(poem, text, author, form)
+        asked = PoemQuery(poem, text, author, form, script)
         record = similar_poems(session, asked, k, settings.machine)
         emit([record], SHAPE, session.format, output)
         return
-    if author is not None or form is not None:
-        raise ConfigError("--author and --form choose among poems: give --poem or --text with them")
+    if any(given is not None for given in (author, form, script)):
+        raise ConfigError(
+            "--author, --form and --script are of poems: give --poem or --text with them"
+        )
     recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
     if item is not None:
         query, neighbours, noun = item, recommender.similar_items(item, k), "item"

@@ -29,6 +29,7 @@ COLOURS = (
     *("#d655a8", "#8a6a4f", "#b09a00", "#5aa9e6", "#7a4ab8", "#c0572b"),
 )
 GREY = "#8d929b"
+LINE = "#c9c6bf"
 HAN_FONTS = (
     *("Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK JP", "Noto Serif CJK SC"),
     *("Source Han Sans SC", "Source Han Sans TC", "Source Han Sans", "Source Han Serif SC"),
@@ -36,6 +37,9 @@ HAN_FONTS = (
     *("Heiti TC", "Songti SC", "Arial Unicode MS", "Microsoft YaHei", "SimHei", "SimSun"),
 )
 CAPTION_WIDTH = 130
+LEGEND_WIDTH = 44
+NUMBER_SHARE = 0.02
+"""Of the picture's width, what a number on a path takes."""
 _GRID = 65535
 """Coordinates are written as integers from 0 to this: finer than any screen."""
 
@@ -112,8 +116,8 @@ class Colouring:
     colours: tuple[str, ...]
 
     @classmethod
-    def of(cls, title: str, values: Sequence[str]) -> "Colouring":
-        """Colour by a value each, the most frequent first.
+    def of(cls, title: str, values: Sequence[str], equals: Sequence[str] = ()) -> "Colouring":
+        """Colour by a value each, the most frequent first; `equals` orders the equally frequent.
 
         Examples
         --------
@@ -121,7 +125,8 @@ class Colouring:
         >>> found.names, found.groups.tolist()
         (('Li', 'Du', 'other'), [0, 1, 0, 2])
         """
-        counts = Counter(each for each in values if each not in ("", "other"))
+        # One more for each changes nothing but which of the equally frequent is met first.
+        counts = Counter(each for each in (*equals, *values) if each not in ("", "other"))
         names = [name for name, _ in counts.most_common(MOST_COLOURS)]
         place = {name: position for position, name in enumerate(names)}
         groups = np.array([place.get(each, len(names)) for each in values], dtype=np.int64)
@@ -139,12 +144,15 @@ class LatentPath:
     ----------
     ends : tuple of str
         Their names.
+    positions : tuple of int
+        Theirs among the points.
     vectors : float32, shape (n_points, dim)
     decoded : tuple of tuple of str
         What the model decodes at each, the most telling first.
     """
 
     ends: tuple[str, str]
+    positions: tuple[int, int]
     vectors: NDArray[np.float32]
     decoded: tuple[tuple[str, ...], ...]
 
@@ -189,6 +197,15 @@ class LatentMap:
             return "UMAP: neighbours stay together, long distances mean nothing"
         return f"first two principal components: {self.projection.explained:.1%} of the variance"
 
+    def places(self, path: LatentPath) -> NDArray[np.float64]:
+        """Where a path lies in the plane: from one of the points to the other, exactly.
+
+        UMAP only estimates where a vector lies, of its own points too.
+        """
+        places = self.projection.place(path.vectors)
+        places[[0, -1]] = self.projection.points[list(path.positions)]
+        return places
+
 
 def page(shown: LatentMap) -> str:
     """Write one HTML page that needs nothing but itself.
@@ -215,7 +232,7 @@ def page(shown: LatentMap) -> str:
         "path": None,
     }
     if shown.path is not None:
-        placed = (shown.projection.place(shown.path.vectors) - low) * scale
+        placed = (shown.places(shown.path) - low) * scale
         content["path"] = {
             "ends": shown.path.ends,
             "points": np.rint(placed).astype(np.int64).tolist(),
@@ -249,17 +266,20 @@ def picture(shown: LatentMap) -> bytes:
         axes = figure.add_subplot()
         _scatter(axes, shown.projection.points, colouring)
         if shown.path is not None:
-            _draw_path(axes, shown.projection.place(shown.path.vectors))
+            _draw_path(axes, shown.places(shown.path), shown.projection.points)
         axes.set_title(f"{_plain(shown.title)}\n", fontsize=13, loc="left")
         axes.text(0, 1.01, _plain(shown.subtitle), transform=axes.transAxes, fontsize=9)
         axes.set_xlabel(_plain(caption), fontsize=9, loc="left")
         axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+        axes.spines[:].set_color(LINE)
         axes.legend(
             title=_plain(colouring.title),
             loc="center left",
             bbox_to_anchor=(1.01, 0.5),
             frameon=False,
             fontsize=9,
+            alignment="left",
+            handletextpad=0.2,
         )
         stream = BytesIO()
         figure.savefig(stream, format="png", metadata={"Software": None})
@@ -275,13 +295,19 @@ def _scatter(axes: "Axes", points: NDArray[np.float64], colouring: Colouring) ->
     colours = np.array(colouring.colours)[colouring.groups[order]]
     axes.scatter(points[order, 0], points[order, 1], c=colours, s=size, alpha=0.6, linewidths=0)
     for name, colour in zip(colouring.names, colouring.colours, strict=True):
-        axes.scatter([], [], c=colour, s=40, label=_plain(name))
+        label = name if len(name) <= LEGEND_WIDTH else f"{name[: LEGEND_WIDTH - 2]} …"
+        axes.scatter([], [], c=colour, s=40, label=_plain(label))
 
 
-def _draw_path(axes: "Axes", places: NDArray[np.float64]) -> None:
-    axes.plot(places[:, 0], places[:, 1], "o-", color="black", markersize=9, linewidth=1.5)
+def _draw_path(axes: "Axes", places: NDArray[np.float64], points: NDArray[np.float64]) -> None:
+    gaps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    # Between the ends, numbers if they have room, else dots.
+    has_room = gaps.min() > NUMBER_SHARE * float(np.ptp(points, axis=0).max())
+    axes.plot(places[:, 0], places[:, 1], "o-", color="black", markersize=4, linewidth=1.5)
     for number, place in enumerate(places, start=1):
-        axes.annotate(str(number), place, color="white", ha="center", va="center", fontsize=6.5)
+        if has_room or number in (1, len(places)):
+            axes.plot(*place, "o", color="black", markersize=10, markeredgecolor="white")
+            axes.annotate(str(number), place, color="white", ha="center", va="center", fontsize=7)
 
 
 def _caption(path: LatentPath) -> str:
@@ -343,7 +369,8 @@ def _umap(vectors: NDArray[np.float32], seed: int) -> Projection:
     neighbours = min(15, len(vectors) - 1)
     # One job is what a seed costs; saying so keeps UMAP from warning of it.
     reducer = umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1)
-    return Projection(np.asarray(reducer.fit_transform(vectors)), "umap", math.nan, reducer)
+    points = np.asarray(reducer.fit_transform(vectors), dtype=np.float64)
+    return Projection(points, "umap", math.nan, reducer)
 
 
 def _script_safe(content: Any) -> str:

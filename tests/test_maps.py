@@ -3,7 +3,9 @@
 import dataclasses
 import html.parser
 import json
+import shutil
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -69,7 +71,7 @@ def shown(vectors):
         details=[""] * 50,
         projection=project(vectors, "pca", seed=0),
         colouring=Colouring.of("parity", ["even", "odd"] * 25),
-        path=LatentPath(("a", "b"), path, tuple((f"top {n}",) for n in range(7))),
+        path=LatentPath(("a", "b"), (0, 1), path, tuple((f"top {n}",) for n in range(7))),
     )
 
 
@@ -146,6 +148,34 @@ def test_a_path_between_items_begins_and_ends_with_them(recommender):
     assert (told[0][0], told[-1][0]) == (names[0], names[9])
 
 
+def test_equally_frequent_groups_keep_the_order_they_are_given():
+    values = ["c", "c", "a", "b", "d", "d", "d"]
+    assert Colouring.of("group", values).names == ("d", "c", "a", "b")
+    assert Colouring.of("group", values, equals=["b", "a", "c", "d"]).names == ("d", "c", "b", "a")
+
+
+def test_a_path_begins_and_ends_in_its_points_whatever_the_projection(shown):
+    class Estimating:
+        """As UMAP's, which places its own points elsewhere."""
+
+        def transform(self, vectors):
+            return vectors[:, :2] + 0.5
+
+    projection = dataclasses.replace(shown.projection, method="umap", reducer=Estimating())
+    path = dataclasses.replace(shown.path, positions=(3, 8))
+    places = dataclasses.replace(shown, projection=projection).places(path)
+    np.testing.assert_array_equal(places[[0, -1]], projection.points[[3, 8]])
+    np.testing.assert_array_equal(places[1:-1], path.vectors[1:-1, :2] + 0.5)
+
+
+def test_umap_lays_points_out_alike_every_time(vectors):
+    pytest.importorskip("umap", reason="the extra `umap` is not installed")
+    first, second = (project(vectors, "umap", seed=7) for _ in range(2))
+    assert (first.points.shape, first.points.dtype) == ((50, 2), np.float64)
+    np.testing.assert_array_equal(first.points, second.points)
+    assert np.isfinite(first.place(vectors[:3])).all()
+
+
 def test_a_page_holds_every_point_where_it_is(shown):
     data = embedded(page(shown))
     assert data["ids"] == shown.ids
@@ -176,6 +206,33 @@ def test_a_page_never_reads_text_as_markup(shown):
     text = page(shown)
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert way not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", ["1200,800", "390,844"])
+def test_a_page_is_painted_when_it_is_loaded(shown, tmp_path, window):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    image = pytest.importorskip("PIL.Image", reason="the extra `map` is not installed")
+    (tmp_path / "map.html").write_text(page(shown), encoding="utf-8")
+    # Virtual time brings no animation frame after the first.
+    subprocess.run(
+        [
+            *(browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+            *("--virtual-time-budget=4000", f"--window-size={window}"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={tmp_path / 'map.png'}"),
+            (tmp_path / "map.html").as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    with image.open(tmp_path / "map.png") as screenshot:
+        width, height = screenshot.size
+        # Of the stage: no header, no legend, no button.
+        stage = screenshot.convert("RGB").crop((0, 110, min(width, 880), min(height, 480)))
+        assert len(stage.getcolors(stage.width * stage.height)) > 20
 
 
 def test_a_picture_is_a_png_and_the_same_each_time(shown):

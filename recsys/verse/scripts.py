@@ -81,15 +81,17 @@ class Scripts:
             self._source_of(each, simplified[each], text_is_traditional) for each in text
         )
 
-    def shown(self, text: str, script: Script) -> str:
-        """Write a text in the script that a reader asked for.
+    def shown(self, text: str, script: Script | None) -> str:
+        """Write a text in the script that a reader asked for; None leaves it as it is.
 
         From a simplified corpus, traditional characters are OpenCC's choice by phrase; a
         traditional corpus is shown as it is.
         """
         if script == "simplified":
             return str(self._to_simplified.convert(text))
-        return str(self._to_traditional.convert(text)) if self.is_simplified else text
+        if script == "traditional" and self.is_simplified:
+            return str(self._to_traditional.convert(text))
+        return text
 
     def _source_of(self, character: str, simplified: str, text_is_traditional: bool) -> str:
         best = self.most_frequent.get(simplified, character)

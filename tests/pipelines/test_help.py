@@ -88,7 +88,7 @@ def test_the_examples_run(cli, numbered, monkeypatch):
     for key, value in (("VAE_LATENT_DIM", 8), ("VAE_HIDDEN_DIM", 16), ("TRAINING_EPOCHS", 2)):
         monkeypatch.setenv(f"RECSYS_{key}", str(value))
     runnable = ["", "ingest", "recommend", "similar", "score", "info", "config", "verify"]
-    runnable.append("evaluate")
+    runnable += ["evaluate", "cluster", "map"]
     for name in runnable:
         example = example_of(cli(*([name] if name else []), "--help").out)
         for words in words_of(example):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -140,3 +141,34 @@ def test_a_new_model_builds_the_look_up_anew(cli, poems, tiny_flags):
     result = cli(*before, "similar", "--poem", "p6", "-k", "1")
     assert "building the look-up of these poems, once, in " in result.err
     assert cli(*before, "similar", "--poem", "p6", "-k", "1").err == ""
+
+
+def test_simplified_verse_is_read_as_the_poems_are_written(similar):
+    traditional = similar("--text", "馬劍沙關塞", "-k", "5")
+    simplified = similar("--text", "马剑沙关塞", "-k", "5")
+    assert simplified.err == ""
+    assert simplified.records[0]["items"] == traditional.records[0]["items"]
+
+
+def test_names_may_be_simplified_too(similar):
+    assert similar("--poem", "诗7", "-k", "1").records[0]["query"] == "p7"
+    (record,) = similar("--poem", "p6", "--author", "诗人1", "-k", "3").records
+    assert {each["author"] for each in record["items"]} == {"詩人1"}
+
+
+def test_verse_is_shown_in_the_script_that_is_asked_for(similar):
+    (record,) = similar("--text", "馬劍沙關塞", "--script", "simplified", "-k", "3").records
+    shown = "".join(each["title"] + each["author"] + each["line"] for each in record["items"])
+    assert "诗人" in shown
+    assert not set(shown) & set("詩馬劍關")
+
+
+def test_without_opencc_verse_is_read_as_it_is(similar, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opencc", None)
+    plain = similar("--text", "馬劍沙關塞", "-k", "2")
+    assert (plain.code, plain.err) == (0, "")
+    simplified = similar("--text", "马沙", "-k", "2")
+    assert "1 character is not in the model and counted for nothing: 马" in simplified.err
+    assert "pip install 'recsys-vae[verse]'" in simplified.err
+    refused = similar("--text", "馬", "--script", "simplified")
+    assert (refused.code, "recsys-vae[verse]" in refused.complaint) == (2, True)
