@@ -168,6 +168,7 @@ def test_a_path_begins_and_ends_in_its_points_whatever_the_projection(shown):
     np.testing.assert_array_equal(places[1:-1], path.vectors[1:-1, :2] + 0.5)
 
 
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
 def test_umap_lays_points_out_alike_every_time(vectors):
     pytest.importorskip("umap", reason="the extra `umap` is not installed")
     first, second = (project(vectors, "umap", seed=7) for _ in range(2))
