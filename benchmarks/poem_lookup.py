@@ -2,7 +2,7 @@
 
 Poems are split by poem; the VAE, the pair encoder and the lexical measures are fitted on training
 poems alone, with the settings that `recsys train` has for poems. Queries and gallery are 5,000 test
-poems of two couplets or more. Authors are those of the twenty poets with the most poems: each
+poems of two couplets or more (and those of four or more: half of a shorter one is one couplet). Authors are those of the twenty poets with the most poems: each
 test poem of theirs gets the author that its ten nearest training poems name most, by similarity.
 
     python benchmarks/poem_lookup.py
@@ -131,9 +131,9 @@ def halves(poems: Sequence[Poem]) -> tuple[list[str], list[str]]:
     return odd, even
 
 
-def fit(poems: Sequence[Poem], seed: int) -> tuple[VAE, Directions]:
+def fit(poems: Sequence[Poem], seed: int, assignments: tuple[str, ...]) -> tuple[VAE, Directions]:
     """Train what the look-up needs on these poems, as the product does."""
-    settings = resolve(Path("none"), {}, {"training.seed": seed}, (), POEMS).settings
+    settings = resolve(Path("none"), {}, {"training.seed": seed}, assignments, POEMS).settings
     events = poem_events(poems, "character")
     split = split_events(events, SplitConfig("strong", validation=500, test=0))
     started = time.perf_counter()
@@ -153,7 +153,7 @@ def report_halves(
 ) -> None:
     """Print how often each measure finds the other half."""
     asked, gallery = (bag(each) for each in halves(test))
-    print(f"\n{len(test):,} queries, as many in the gallery")
+    print(f"{len(test):,} queries, as many in the gallery")
     print("| | recall@10 | recall@100 | median rank |\n|---|--:|--:|--:|")
     chance = " | ".join(f"{depth / len(test):.1%}" for depth in DEPTHS)
     print(f"| chance | {chance} | {len(test) // 2:,} |")
@@ -236,6 +236,14 @@ def main() -> None:
     poems = BESIDE_THE_CHECKOUT / "tang-poems" / "poems.json.gz"
     parser.add_argument("--poems", type=Path, default=poems, metavar="FILE|DIR")
     parser.add_argument("--workspace", type=Path, metavar="DIR", help="to time look-ups in")
+    parser.add_argument(
+        "-S",
+        dest="assignments",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the VAE",
+    )
     parser.add_argument("--seed", type=int, default=42, metavar="N")
     options = parser.parse_args()
     print(describe_run())
@@ -245,8 +253,7 @@ def main() -> None:
     order = np.random.default_rng(options.seed).permutation(len(everything))
     test = [everything[each] for each in order[:TEST_POEMS]]
     train_poems = [everything[each] for each in np.sort(order[TEST_POEMS:])]
-    halved = [each for each in test if len(each.couplets) >= 2][:QUERIES]
-    vae, directions = fit(train_poems, options.seed)
+    vae, directions = fit(train_poems, options.seed, tuple(options.assignments))
 
     def bag(texts: Sequence[str]) -> csr_array:
         return histories_of(texts, "character", vae.items)
@@ -264,7 +271,10 @@ def main() -> None:
         "pair encoder alone": (directions.pairs.encode, directions.pairs.encode),
         "the product": (directions.of, directions.of),
     }
-    report_halves(measures, bag, halved)
+    for fewest in (2, 4):
+        halved = [each for each in test if len(each.couplets) >= fewest][:QUERIES]
+        print(f"\npoems of {fewest} couplets or more")
+        report_halves(measures, bag, halved)
     report_authors(measures, bag, train_poems, test)
 
 

@@ -7,12 +7,13 @@ WORKSPACE holds interactions, of users or (as poems) of poems. With two latents 
 space itself. Both models are the same network, trained alike on the same histories with the
 multinomial likelihood; one of them without sampling and without KL. Drawn are the codes, the
 prior's circles of one and two standard deviations, and the straight way between two histories;
-below is what each model decodes along it. Printed: the codes' spread in each direction, the share
-of N(0, I)'s samples that have a code within .2, and how far the middle between two codes is from
-the nearest.
+below is what each model decodes along it. Printed: the codes' spread in each direction and their
+centre, the share of N(0, I)'s samples that have a code within .2, and how far the middle between
+two codes is from the nearest.
 """
 
 import argparse
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,9 +54,10 @@ class Space:
         drawn, _ = tree.query(rng.normal(size=(TRIED, 2)))
         pairs = self.codes[rng.integers(0, len(self.codes), (TRIED, 2))]
         to_middle, _ = tree.query(pairs.mean(axis=1))
-        spread = self.codes.std(axis=0)
+        spread, centre = self.codes.std(axis=0), self.codes.mean(axis=0)
         return (
-            f"{self.name}: spread {spread[0]:.2f} and {spread[1]:.2f}; "
+            f"{self.name}: spread {spread[0]:.2f} and {spread[1]:.2f} about {centre[0]:.2f} and "
+            f"{centre[1]:.2f}; "
             f"{(drawn < NEAR).mean():.1%} of samples of N(0, I) have a code within {NEAR}; "
             f"the middle of two codes is {np.median(to_middle) / spread.mean():.4f} spreads from "
             f"the nearest (median), {np.quantile(to_middle, 0.95) / spread.mean():.4f} "
@@ -142,6 +144,8 @@ def draw(spaces: list[Space], groups: tuple[list[str], NDArray[np.str_]], pictur
     text = "".join(name for each in spaces for row in each.decoded for name in row)
     from matplotlib import rc_context
 
+    # It says that a Chinese font has no normal weight.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with rc_context({"font.family": fonts_for(text + "".join(names))}):
         figure = Figure(figsize=(13, 8.5), dpi=130, layout="constrained")
         for axes, space in zip(figure.subplots(1, 2), spaces, strict=True):
