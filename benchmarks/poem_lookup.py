@@ -1,9 +1,10 @@
 """How often a poem's odd couplets find its even ones, whose poem a poem is like, and how fast.
 
 Poems are split by poem; the VAE, the pair encoder and the lexical measures are fitted on training
-poems alone, with the settings that `recsys train` has for poems. Queries and gallery are 5,000 test
-poems of two couplets or more (and those of four or more: half of a shorter one is one couplet). Authors are those of the twenty poets with the most poems: each
-test poem of theirs gets the author that its ten nearest training poems name most, by similarity.
+poems alone, with the settings that `recsys train` has for poems. Queries and gallery are 5,000
+test poems of two couplets or more, and those of four or more, since half of a shorter one is one
+couplet. Authors are the twenty poets with the most poems: each test poem of theirs gets the one
+that its ten nearest training poems name most, weighted by similarity.
 
     python benchmarks/poem_lookup.py
     python benchmarks/poem_lookup.py --workspace DIR    # times look-ups of a workspace, too
