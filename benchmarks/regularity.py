@@ -58,7 +58,7 @@ class Space:
         return (
             f"{self.name}: spread {spread[0]:.2f} and {spread[1]:.2f} about {centre[0]:.2f} and "
             f"{centre[1]:.2f}; "
-            f"{(drawn < NEAR).mean():.1%} of samples of N(0, I) have a code within {NEAR}; "
+            f"{np.mean(drawn < NEAR):.1%} of samples of N(0, I) have a code within {NEAR}; "
             f"the middle of two codes is {np.median(to_middle) / spread.mean():.4f} spreads from "
             f"the nearest (median), {np.quantile(to_middle, 0.95) / spread.mean():.4f} "
             "(95 % of them at most)"
