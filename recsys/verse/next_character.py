@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def next_character_nll(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Minus log softmax(W f + b) at the targets; nats, shape (n,).
+    """Minus log softmax(W f + b) at the targets; nats, shape (n,), at most 87 in single precision.
 
     The softmax is made once and becomes its own gradient, which saves a third of a training step
     over `torch.nn.functional.cross_entropy`. A second backward pass through it is an error.
@@ -26,14 +26,11 @@ class _NextCharacterNLL(torch.autograd.Function):
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
     ) -> Tensor:
-        logits = torch.addmm(bias, features, weight.t())
-        at_targets = logits.gather(1, targets[:, None])[:, 0]
-        softmax = torch.softmax(logits, dim=1)
-        # Of the largest logit and its share: the only one that cannot underflow.
-        normaliser = logits.amax(dim=1) - softmax.amax(dim=1).log()
+        softmax = torch.softmax(torch.addmm(bias, features, weight.t()), dim=1)
         ctx.softmax = softmax
         ctx.save_for_backward(features, weight, targets)
-        return normaliser - at_targets
+        at_targets = softmax.gather(1, targets[:, None])[:, 0]
+        return -at_targets.clamp_min(torch.finfo(softmax.dtype).tiny).log()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
@@ -43,5 +40,7 @@ class _NextCharacterNLL(torch.autograd.Function):
         gradient = ctx.softmax
         del ctx.softmax
         gradient[torch.arange(len(targets), device=targets.device), targets] -= 1
-        gradient *= outer[:, None]
-        return gradient @ weight, gradient.t() @ features, gradient.sum(0), None
+        # What comes in is a factor of every row: cheaper on the small sides of the products.
+        of_features = (gradient @ weight) * outer[:, None]
+        of_weight = gradient.t() @ (features * outer[:, None])
+        return of_features, of_weight, gradient.t() @ outer, None
