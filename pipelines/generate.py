@@ -41,9 +41,9 @@ EITHER = "兩"
 @click.option("--acrostic", default="", metavar="TEXT", help="The lines' first characters.")
 @click.option("--first-line", default="", metavar="TEXT", help="The first line itself.")
 @click.option("--free", is_flag=True, help="Without tone pattern and rhyme.")
-@click.option("--temperature", type=float, default=0.8, metavar="T", help="Lower is tamer  [0.8]")
+@click.option("--temperature", type=float, default=0.85, metavar="T", help="Lower is tamer  [0.85]")
 @click.option(
-    "--candidates", type=int, default=32, metavar="N", help="Couplets drawn for one kept  [32]"
+    "--candidates", type=int, default=6, metavar="N", help="Couplets drawn for one kept  [6]"
 )
 @click.option("--seed", type=int, default=0, metavar="N", help="Same seed, same poems  [0]")
 @click.option("-n", "n", type=int, default=1, metavar="N", help="How many poems  [1]")

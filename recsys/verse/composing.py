@@ -20,7 +20,7 @@ from recsys.verse.requests import Plan, Request, plans
 from recsys.verse.scoring import Judge, Score
 from recsys.verse.tones import ToneTable
 
-THEME_LIFT = 1.0
+THEME_LIFT = 0.6
 """Share of the lift by the theme that is added to the logits (`Themes.lift`)."""
 
 _FORMS: dict[str, PoemForm] = {"jueju": "jueju", "lvshi": "lvshi"}
@@ -48,8 +48,8 @@ class Sampling:
         Out of range.
     """
 
-    temperature: float = 0.8
-    candidates: int = 32
+    temperature: float = 0.85
+    candidates: int = 6
     seed: int = 0
 
     def __post_init__(self) -> None:

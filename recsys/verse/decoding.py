@@ -164,7 +164,7 @@ def _choose(
     logits: Tensor, allowed: Tensor, temperature: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw a character a row; OPEN where none is allowed."""
-    within = logits.masked_fill(~allowed, -torch.inf)
+    within = torch.where(allowed, logits, -torch.inf)
     if temperature > 0:
         uniform = torch.from_numpy(rng.random(len(logits)))
         best = _draw_from(torch.softmax(within.div_(temperature), dim=1), uniform)

@@ -114,11 +114,15 @@ class ExistingLines:
         if not len(found):
             return None
         most = shared.max()
-        nearest = min(
-            sorted(int(each) for each in found[shared == most]),
-            key=lambda each: -_same_places(line, self.lines[each]),
-        )
+        nearest_of_all = np.sort(found[shared == most])
+        own = _beginnings([line])
+        same_places = ((self._beginnings[nearest_of_all] == own) & (own > 0)).sum(axis=1)
+        nearest = int(nearest_of_all[same_places.argmax()])
         return NearestLine(self.lines[nearest], self.poem_of[nearest], float(most / n_pairs))
+
+    @cached_property
+    def _beginnings(self) -> NDArray[np.uint32]:
+        return _beginnings(self.lines)
 
     def _shared(self, lines: Sequence[str]) -> csr_array:
         """Count shared pairs; sparse, shape (len(lines), n_lines)."""
@@ -144,8 +148,9 @@ def _pairs_of(lines: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64
     return (codes[:-1] * _LARGEST + codes[1:])[within], owner[:-1][within]
 
 
-def _same_places(a: str, b: str) -> int:
-    return sum(one == other for one, other in zip(a, b, strict=False))
+def _beginnings(lines: Sequence[str]) -> NDArray[np.uint32]:
+    """Code points of the first seven characters, 0 after the end; shape (n_lines, 7)."""
+    return np.array(lines, dtype="<U7").view(np.uint32).reshape(-1, 7)
 
 
 def distinct_pairs(couplets: Iterable[Sequence[str]]) -> float:

@@ -371,7 +371,7 @@ def test_a_character_that_the_model_has_not_met_is_refused(composer):
     ("options", "message"),
     [
         ({"temperature": -1}, "temperature is -1, expected 0 to 10"),
-        ({"candidates": 0}, "candidates is 0, expected 1 to 4096"),
+        ({"candidates": 0}, "candidates is 0, expected 1 to 512"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
     ],
 )
