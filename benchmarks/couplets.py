@@ -14,7 +14,6 @@ poem's other couplets, which do not hold the couplet itself.
 
 import argparse
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,9 +29,9 @@ from recsys.verse.config import VerseConfig
 from recsys.verse.corpus import Corpus
 from recsys.verse.couplet_artefact import open_writer
 from recsys.verse.couplet_module import CoupletModule, GRUModule, Told
-from recsys.verse.couplet_training import train_couplets
+from recsys.verse.couplet_training import shuffled_batches, train_couplets
 from recsys.verse.couplet_vae import CoupletVAE
-from recsys.verse.couplets import Couplets, Width
+from recsys.verse.couplets import Couplets
 from recsys.verse.measures import (
     code_use,
     importance_weighted_nll,
@@ -75,7 +74,7 @@ def fit_language_model(corpus: Corpus, config: VerseConfig) -> CoupletModule:
     rng = np.random.default_rng(config.seed)
     for epoch in range(config.epochs):
         started, total, n = time.perf_counter(), 0.0, 0
-        batches = list(_batches(corpus, config.batch_size, rng))
+        batches = shuffled_batches(corpus.train, config.batch_size, rng)
         model.train()
         for number, (width, places) in enumerate(batches):
             rate = cosine_rate(
@@ -99,19 +98,6 @@ def fit_language_model(corpus: Corpus, config: VerseConfig) -> CoupletModule:
             flush=True,
         )
     return model
-
-
-def _batches(
-    corpus: Corpus, size: int, rng: np.random.Generator
-) -> Iterator[tuple[Width, np.ndarray]]:
-    batches = [
-        (width, order[first : first + size])
-        for width, couplets in corpus.train.items()
-        for order in [rng.permutation(len(couplets))]
-        for first in range(0, len(order), size)
-    ]
-    for each in rng.permutation(len(batches)):
-        yield batches[each]
 
 
 def _nothing(n: int, config: VerseConfig) -> tuple[Tensor, Told]:

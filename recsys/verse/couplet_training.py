@@ -172,7 +172,13 @@ class _Run:
     @property
     def is_warm(self) -> bool:
         """Whether the code has had its time to come alive."""
-        return self.epoch * len(self._batches(np.random.default_rng(0))) >= STEPS_TO_COME_ALIVE
+        return self.epoch * self.steps_per_epoch >= STEPS_TO_COME_ALIVE
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of all widths."""
+        sizes = map(len, self.train.values())
+        return sum(math.ceil(each / self.config.batch_size) for each in sizes)
 
     def run_epoch(self) -> VerseReport:
         """Learn from every couplet once, then measure."""
@@ -217,7 +223,7 @@ class _Run:
         rng = np.random.default_rng([self.config.seed, self.epoch])
         generator = torch.Generator(self.device)
         generator.manual_seed(int(rng.integers(2**62)))
-        batches = self._batches(rng)
+        batches = shuffled_batches(self.train, self.config.batch_size, rng)
         total, n = 0.0, 0
         self.module.train()
         with torch.random.fork_rng(devices=[]):  # of the dropout
@@ -235,18 +241,6 @@ class _Run:
             every = -(-len(couplets) // SETTLED_BY)
             rows = torch.from_numpy(couplets.rows[::every]).to(self.device)
             self.module.settle(torch.split(rows, self.config.batch_size))
-
-    def _batches(self, rng: np.random.Generator) -> list[tuple[Width, NDArray[np.int64]]]:
-        """All couplets once, each batch of one width; a rest of one couplet is left out."""
-        size = self.config.batch_size
-        batches = [
-            (width, order[first : first + size])
-            for width, couplets in self.train.items()
-            for order in [rng.permutation(len(couplets))]
-            for first in range(0, len(order), size)
-        ]
-        batches = [each for each in batches if len(each[1]) > 1]
-        return [batches[each] for each in rng.permutation(len(batches))]
 
     def _step(
         self,
@@ -315,6 +309,33 @@ class _Run:
         if self.best_epoch == self.epoch:
             self.best_weights = _weights(self.module)
         self.module.eval()
+
+
+def shuffled_batches(
+    train: ByWidth, size: int, rng: np.random.Generator
+) -> list[tuple[Width, NDArray[np.int64]]]:
+    """Deal all couplets out once, each batch of one width; a rest of one couplet is left out.
+
+    Parameters
+    ----------
+    train : mapping of int to Couplets
+    size : int
+        Couplets of a batch.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of (int, int64 array)
+        Width, and which of its couplets.
+    """
+    batches = [
+        (width, order[first : first + size])
+        for width, couplets in train.items()
+        for order in [rng.permutation(len(couplets))]
+        for first in range(0, len(order), size)
+    ]
+    batches = [each for each in batches if len(each[1]) > 1]
+    return [batches[each] for each in rng.permutation(len(batches))]
 
 
 def _partly(told: Told, untold: float, rng: np.random.Generator) -> Told:

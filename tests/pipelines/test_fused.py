@@ -32,7 +32,7 @@ def test_the_default_model_is_fused_and_says_what_each_path_buys(cli, changeable
     assert "item-item path, trial: " in err
     manifest = manifest_of(changeable)
     assert "item_item.npz" in manifest.files
-    assert manifest.format_version == 3
+    assert manifest.format_version == 4
     assert manifest.config["kind"] == "fused"
     assert manifest.config["tau"] in TAUS
     assert manifest.config["neighbours"]["n_neighbours"] == 239  # all the others
