@@ -18,7 +18,10 @@ from .workspace import Workspace
 Run = Callable[..., None]
 """Runs a command by its words."""
 
-SMALL_VERSE = ("-S", "verse.embedding_dim=64", "-S", "verse.hidden_dim=128")
+SMALL_VERSE = (
+    *("--epochs", "1", "--batch-size", "128"),
+    *("-S", "verse.embedding_dim=64", "-S", "verse.hidden_dim=128"),
+)
 """A couplet model that writes passably after a few minutes."""
 
 
@@ -81,7 +84,7 @@ def _show_poems(session: Session, run: Run) -> None:
     run("similar", "--text", "床前明月光", "-k", "5")
     run("cluster", "--on", "poems", "-k", "8")
     if "train --verse" not in fresh:
-        run("train", "--verse", "--epochs", "2", *SMALL_VERSE)
+        run("train", "--verse", *SMALL_VERSE)
     for form in ("5-jueju", "7-jueju", "5-lvshi", "7-lvshi"):
         run("generate", "--form", form, "-n", "2")
 

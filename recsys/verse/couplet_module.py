@@ -111,7 +111,10 @@ class GRUModule(CoupletModule):
         self.summary = nn.Sequential(nn.Linear(2 * max(WIDTHS) * width, hidden), nn.ReLU())
         self.mean = nn.Linear(hidden, config.latent_dim, bias=False)
         self.log_variance = nn.Linear(hidden, config.latent_dim)
-        self.spread = nn.ModuleList(nn.BatchNorm1d(config.latent_dim, affine=False) for _ in WIDTHS)
+        # With a usual epsilon the means could shrink below it, and the code would collapse.
+        self.spread = nn.ModuleList(
+            nn.BatchNorm1d(config.latent_dim, eps=1e-12, affine=False) for _ in WIDTHS
+        )
         self.of_width = nn.Embedding(len(WIDTHS), config.told_dim)
         self.of_classes = nn.ModuleList(
             nn.Embedding(n + 1, config.told_dim, padding_idx=0)

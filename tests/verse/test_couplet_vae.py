@@ -153,6 +153,17 @@ def test_the_spread_of_the_means_holds_the_information_up(trained, couplets):
     assert mean.std(dim=0).mean() == pytest.approx(TINY.mean_scale, rel=0.5)
 
 
+def test_the_code_stays_alive_however_small_the_means_of_the_network(couplets, vocabulary):
+    """A usual epsilon of the normalisation would drown them."""
+    module = make_module(len(vocabulary), len(vocabulary.rhymes), 0, TINY).train()
+    with torch.no_grad():
+        module.mean.weight.mul_(1e-3)
+        mean, _ = module.encode(torch.from_numpy(couplets[5].rows))
+    torch.testing.assert_close(
+        mean.var(dim=0, correction=0), torch.full((4,), 0.36), rtol=0.01, atol=0
+    )
+
+
 def test_training_learns_and_reports_every_epoch(couplets, vocabulary):
     reports = []
     config = replace(TINY, learning_rate=0.02)
