@@ -19,7 +19,7 @@ Run = Callable[..., None]
 """Runs a command by its words."""
 
 SMALL_VERSE = (
-    *("--epochs", "1", "--batch-size", "128"),
+    *("--epochs", "1", "--batch-size", "128", "--learning-rate", "0.004"),
     *("-S", "verse.embedding_dim=64", "-S", "verse.hidden_dim=128"),
 )
 """A couplet model that writes passably after a few minutes."""
@@ -86,7 +86,7 @@ def _show_poems(session: Session, run: Run) -> None:
     if "train --verse" not in fresh:
         run("train", "--verse", *SMALL_VERSE)
     for form in ("5-jueju", "7-jueju", "5-lvshi", "7-lvshi"):
-        run("generate", "--form", form, "-n", "2")
+        run("generate", "--form", form, "-n", "2", "--candidates", "32")
 
 
 def _show_films(session: Session, run: Run, fallback: Path | None) -> None:
