@@ -115,7 +115,7 @@ def train_couplets(
         report = run.run_epoch()
         if on_epoch is not None:
             on_epoch(report)
-        if report.mutual_information < LEAST_INFORMATION and run.is_warm:
+        if report.mutual_information < LEAST_INFORMATION and run.is_to_use_its_code:
             raise TrainingError(
                 f"the latent code has collapsed: after epoch {report.epoch} it tells "
                 f"{report.mutual_information:.2f} nats of a couplet; "
@@ -170,9 +170,11 @@ class _Run:
         return digest.hexdigest()
 
     @property
-    def is_warm(self) -> bool:
-        """Whether the code has had its time to come alive."""
-        return self.epoch * self.steps_per_epoch >= STEPS_TO_COME_ALIVE
+    def is_to_use_its_code(self) -> bool:
+        """Whether the code has had its time to come alive; the talk's network is left as it is."""
+        return (
+            self.config.model != "seed" and self.epoch * self.steps_per_epoch >= STEPS_TO_COME_ALIVE
+        )
 
     @property
     def steps_per_epoch(self) -> int:
