@@ -19,7 +19,7 @@ Run = Callable[..., None]
 """Runs a command by its words."""
 
 SMALL_VERSE = (
-    *("--epochs", "1", "--batch-size", "128", "--learning-rate", "0.004"),
+    *("--epochs", "1", "--learning-rate", "0.004"),
     *("-S", "verse.embedding_dim=64", "-S", "verse.hidden_dim=128"),
 )
 """A couplet model that writes passably after a few minutes."""
@@ -80,7 +80,7 @@ def _show_poems(session: Session, run: Run) -> None:
     if "ingest" not in fresh:
         run("ingest", "--poems", str(fetched.folder))
     if "train" not in fresh:
-        run("train", "--epochs", "10", *_settings(session))
+        run("train", "--epochs", "8", *_settings(session))
     run("similar", "--text", "床前明月光", "-k", "5")
     run("cluster", "--on", "poems", "-k", "8")
     if "train --verse" not in fresh:
