@@ -32,7 +32,7 @@ LAYERS = [
     },
     {"recsys.metrics", "recsys.ranking"},
     {"recsys.data", "recsys.datasets", "recsys.downloads", "recsys.archives", "recsys.catalogue"},
-    {"recsys.storage"},
+    {"recsys.storage", "recsys.settings"},
     {"recsys.errors"},
     {"recsys"},  # the version; the rest of it is loaded by name, when asked for
 ]

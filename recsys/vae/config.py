@@ -1,10 +1,10 @@
 """What a VAE is and how it is trained, as two frozen records (without torch: they load fast)."""
 
-import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from recsys.errors import ConfigError
+from recsys.settings import check_one_of, check_range
 
 Likelihood = Literal["multinomial", "gaussian"]
 Prior = Literal["standard", "composite"]
@@ -82,28 +82,28 @@ class VAEConfig:
     label_weight: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of("vae.likelihood", self.likelihood, Likelihood)
-        _one_of("vae.values", self.values, Values)
-        _one_of("vae.prior", self.prior, Prior)
-        _one_of("vae.kl_scale", self.kl_scale, KLScale)
-        _in_range("vae.reconstruction_weight", self.reconstruction_weight, above=0)
-        _in_range("vae.kl_weight", self.kl_weight, at_least=0)
-        _in_range("vae.anneal_epochs", self.anneal_epochs, at_least=0)
-        _in_range("vae.latent_dim", self.latent_dim, at_least=1)
-        _in_range("vae.hidden_dim", self.hidden_dim, at_least=1)
-        _in_range("vae.encoder_layers", self.encoder_layers, at_least=1)
-        _one_of("vae.softmax", self.softmax, Softmax)
-        _in_range("vae.negatives", self.negatives, at_least=1)
+        check_one_of("vae.likelihood", self.likelihood, Likelihood)
+        check_one_of("vae.values", self.values, Values)
+        check_one_of("vae.prior", self.prior, Prior)
+        check_one_of("vae.kl_scale", self.kl_scale, KLScale)
+        check_range("vae.reconstruction_weight", self.reconstruction_weight, above=0)
+        check_range("vae.kl_weight", self.kl_weight, at_least=0)
+        check_range("vae.anneal_epochs", self.anneal_epochs, at_least=0)
+        check_range("vae.latent_dim", self.latent_dim, at_least=1)
+        check_range("vae.hidden_dim", self.hidden_dim, at_least=1)
+        check_range("vae.encoder_layers", self.encoder_layers, at_least=1)
+        check_one_of("vae.softmax", self.softmax, Softmax)
+        check_range("vae.negatives", self.negatives, at_least=1)
         if self.label_weight is not None:
-            _in_range("vae.label_weight", self.label_weight, at_least=0)
+            check_range("vae.label_weight", self.label_weight, at_least=0)
         if self.members is not None:
-            _in_range("vae.members", self.members, at_least=1)
+            check_range("vae.members", self.members, at_least=1)
         if self.softmax == "sampled" and self.likelihood != "multinomial":
             raise ConfigError(
                 f"vae.softmax is 'sampled', but the {self.likelihood} likelihood has none; "
                 "use vae.softmax=auto"
             )
-        _in_range("vae.dropout", self.dropout, at_least=0, below=1)
+        check_range("vae.dropout", self.dropout, at_least=0, below=1)
 
     def sized_for(self, n_items: int) -> "VAEConfig":
         """Decide what is left to the size of the catalogue: `softmax` and `members`."""
@@ -161,15 +161,15 @@ class TrainingConfig:
     logits_mb: int = 512
 
     def __post_init__(self) -> None:
-        _in_range("training.logits_mb", self.logits_mb, at_least=1)
+        check_range("training.logits_mb", self.logits_mb, at_least=1)
         if self.epochs is not None:
-            _in_range("training.epochs", self.epochs, at_least=1)
+            check_range("training.epochs", self.epochs, at_least=1)
         if self.batch_size is not None:
-            _in_range("training.batch_size", self.batch_size, at_least=1)
-        _in_range("training.learning_rate", self.learning_rate, above=0)
-        _in_range("training.validate_every", self.validate_every, at_least=1)
-        _in_range("training.patience", self.patience, at_least=0)
-        _in_range("training.seed", self.seed, at_least=0)
+            check_range("training.batch_size", self.batch_size, at_least=1)
+        check_range("training.learning_rate", self.learning_rate, above=0)
+        check_range("training.validate_every", self.validate_every, at_least=1)
+        check_range("training.patience", self.patience, at_least=0)
+        check_range("training.seed", self.seed, at_least=0)
 
     def sized_for(self, n_users: int, n_items: int, *, sampled: bool) -> "TrainingConfig":
         """Decide what is left to the size of the data: `batch_size` and `epochs`.
@@ -191,31 +191,3 @@ class TrainingConfig:
             wanted = round(STEPS_WANTED * batch_size / n_users)
             epochs = min(max(wanted, FEWEST_EPOCHS), MOST_EPOCHS)
         return replace(self, batch_size=batch_size, epochs=epochs)
-
-
-def _one_of(key: str, value: str, literal: Any) -> None:
-    if value not in literal.__args__:
-        raise ConfigError(f"{key} is {value!r}, expected one of {', '.join(literal.__args__)}")
-
-
-def _in_range(
-    key: str,
-    value: float,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> None:
-    good = math.isfinite(value)
-    expected = [] if good else ["a finite number"]
-    if at_least is not None:
-        good &= value >= at_least
-        expected.append(f"at least {at_least}")
-    if above is not None:
-        good &= value > above
-        expected.append(f"above {above}")
-    if below is not None:
-        good &= value < below
-        expected.append(f"below {below}")
-    if not good:
-        raise ConfigError(f"{key} is {value}, expected {' and '.join(expected)}")

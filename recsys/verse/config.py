@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from recsys.errors import ConfigError
+from recsys.settings import check_one_of, check_range
+
+Model = Literal["gru", "seed"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,16 @@ class VerseConfig:
         Of the features that a character is foretold from.
     untold : float
         Share of the couplets that are learned with nothing told but their width.
-    epochs, batch_size : int
+    epochs : int
+        Passes over the couplets.
+    batch_size : int
         Couplets a step.
     learning_rate : float
         Adam's, at the start of a cosine that ends at 0.
     seed : int
     """
 
-    model: Literal["gru", "seed"] = "gru"
+    model: Model = "gru"
     embedding_dim: int = 128
     hidden_dim: int = 256
     latent_dim: int = 32
@@ -45,22 +49,12 @@ class VerseConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        if self.model not in ("gru", "seed"):
-            raise ConfigError(f"verse.model is {self.model!r}, expected gru or seed")
+        check_one_of("verse.model", self.model, Model)
         for key in ("embedding_dim", "hidden_dim", "latent_dim", "told_dim", "epochs"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"verse.{key} is {getattr(self, key)}, expected at least 1")
-        if self.batch_size < 2:
-            raise ConfigError(f"verse.batch_size is {self.batch_size}, expected at least 2")
+            check_range(f"verse.{key}", getattr(self, key), at_least=1)
+        check_range("verse.batch_size", self.batch_size, at_least=2)
         for key in ("mean_scale", "learning_rate"):
-            if not 0 < getattr(self, key) < 1:
-                raise ConfigError(
-                    f"verse.{key} is {getattr(self, key)}, expected above 0 and below 1"
-                )
+            check_range(f"verse.{key}", getattr(self, key), above=0, below=1)
         for key in ("dropout", "untold"):
-            if not 0 <= getattr(self, key) < 1:
-                raise ConfigError(
-                    f"verse.{key} is {getattr(self, key)}, expected at least 0 and below 1"
-                )
-        if self.seed < 0:
-            raise ConfigError(f"verse.seed is {self.seed}, expected 0 or more")
+            check_range(f"verse.{key}", getattr(self, key), at_least=0, below=1)
+        check_range("verse.seed", self.seed, at_least=0)

@@ -1,0 +1,54 @@
+"""Checks that the records of settings share: a wrong value is refused with its key."""
+
+import math
+from typing import Any
+
+from recsys.errors import ConfigError
+
+
+def check_one_of(key: str, value: str, literal: Any) -> None:
+    """Refuse a text that is not one of a Literal's.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if value not in literal.__args__:
+        raise ConfigError(f"{key} is {value!r}, expected one of {', '.join(literal.__args__)}")
+
+
+def check_range(
+    key: str,
+    value: float,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    """Refuse a number that is not finite or out of bounds.
+
+    Parameters
+    ----------
+    key : str
+        section.key, to be named.
+    value : float
+    at_least, above, below : float or None
+        Bounds; None: none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    good = math.isfinite(value)
+    expected = [] if good else ["a finite number"]
+    if at_least is not None:
+        good &= value >= at_least
+        expected.append(f"at least {at_least}")
+    if above is not None:
+        good &= value > above
+        expected.append(f"above {above}")
+    if below is not None:
+        good &= value < below
+        expected.append(f"below {below}")
+    if not good:
+        raise ConfigError(f"{key} is {value}, expected {' and '.join(expected)}")
