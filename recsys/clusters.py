@@ -89,7 +89,7 @@ def user_codes(
     DataError
         The model predicts ratings and the data have none.
     """
-    _check_members(vae, kind)
+    vae.require_codes(f"{kind} are compared")
     if kind == "poems" and store.user_table.empty:
         raise ConfigError(
             "the data in the workspace are no poems: read some with `recsys ingest --poems`, or "
@@ -139,7 +139,7 @@ def item_codes(vae: VAE, store: InteractionStore, directions: NDArray[np.float32
     ConfigError
         The model has no latent codes.
     """
-    _check_members(vae, "items")
+    vae.require_codes("items are compared")
     histories = Histories(store.interactions, vae.items)
     attributes = _attributes(store.item_table, "item_id", vae.items)
     features, names = _attribute_features(attributes)
@@ -293,14 +293,6 @@ def comparable_columns(attributes: pd.DataFrame) -> list[str]:
     """Columns that group members: from 2 different values to one for every two members."""
     counts = {name: values[values != ""].nunique() for name, values in attributes.items()}
     return [str(name) for name, n in counts.items() if 2 <= n <= len(attributes) / 2]
-
-
-def _check_members(vae: VAE, kind: Kind) -> None:
-    if not vae.members:
-        raise ConfigError(
-            f"{kind} are compared by their latent codes, and a model of neighbours alone has "
-            "none: train with model.kind=fused or vae"
-        )
 
 
 def _attributes(table: pd.DataFrame, key: str, ids: IdMap) -> pd.DataFrame:

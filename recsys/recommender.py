@@ -286,11 +286,7 @@ class Recommender:
             The model is of neighbours alone, which has no latent codes.
         """
         _check_k(k)
-        if not self.vae.members:
-            raise ConfigError(
-                "users are compared by their latent codes, and a model of neighbours alone has "
-                "none: train with model.kind=fused or vae"
-            )
+        self.vae.require_codes("users are compared")
         user = checked_id(user)
         code = self.vae.encode(self.histories(self.users.positions([user])))
         ranking = self.index.user_directions.search(unit_vectors(code), k + 1)

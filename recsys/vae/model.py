@@ -79,6 +79,25 @@ class VAE:
         """Width of the latent codes, all members together."""
         return len(self.members) * self.config.latent_dim
 
+    def require_codes(self, what: str) -> None:
+        """Refuse what a model of neighbours alone cannot do.
+
+        Parameters
+        ----------
+        what : str
+            What is done by latent codes, such as "users are compared".
+
+        Raises
+        ------
+        ConfigError
+            There is no member.
+        """
+        if not self.members:
+            raise ConfigError(
+                f"{what} by latent codes, and a model of neighbours alone has none: "
+                "train with model.kind=fused or vae"
+            )
+
     def encode(self, histories: csr_array) -> NDArray[np.float32]:
         """Map histories to the posteriors' means, the members' side by side.
 

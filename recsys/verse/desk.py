@@ -6,7 +6,7 @@ from pathlib import Path
 from recsys.data.artefact import open_interactions
 from recsys.data.poem_units import units_of
 from recsys.data.poems import Poem
-from recsys.errors import ConfigError, DataError
+from recsys.errors import DataError
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
 from recsys.verse.antithesis import Antithesis
@@ -78,11 +78,7 @@ class Desk:
         require_poems(store)
         model = open_model(root / "model")
         vae = load_model(model, device)
-        if not vae.members:
-            raise ConfigError(
-                "verse is written under the latent codes of poems, and a model of neighbours alone "
-                "has none: train with model.kind=fused or vae"
-            )
+        vae.require_codes("verse is written")
         poems = store.poems()
         table = ToneTable.load()
         writer = open_writer(root / "verse", model, device)

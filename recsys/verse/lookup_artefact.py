@@ -66,11 +66,7 @@ def build_lookup(
     ConfigError
         The model is of neighbours alone, or the workspace holds no poems.
     """
-    if not vae.members:
-        raise ConfigError(
-            "poems are compared by their latent codes, and a model of neighbours alone has none: "
-            "train with model.kind=fused or vae"
-        )
+    vae.require_codes("poems are compared")
     config = config or PairsConfig()
     poems, unit = _poems(store), unit_of(store)
     report = progress or (lambda what, done, total: None)
