@@ -39,7 +39,7 @@ def load_item_item(path: Path, n_items: int) -> ItemItem:
         *(OSError, EOFError, zipfile.BadZipFile, zlib.error),  # cut off, or no archive at all
         # By these zipfile refuses an archive whose compression it does not know, or an encrypted
         # one: a stranger's file, not work that we left undone.
-        *(NotImplementedError, RuntimeError),
+        RuntimeError,
         *(SyntaxError, TokenError),  # an array's header, which is a Python literal
         *(KeyError, TypeError, ValueError),  # other arrays than ours
     ) as error:

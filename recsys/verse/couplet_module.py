@@ -1,6 +1,7 @@
 """The networks of the couplet VAE: the product's, and that of the talk as its baseline."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -37,13 +38,14 @@ NextLogits = Callable[[Tensor | None], Tensor]
 """Takes the characters just written (None at the beginning), gives the next ones' logits."""
 
 
-class CoupletModule(nn.Module):
+class CoupletModule(nn.Module, ABC):
     """Weights of a couplet VAE: couplets in, codes and likelihoods out."""
 
     latent_dim: int
     poem_dim: int
     widths: tuple[Width, ...] = WIDTHS
 
+    @abstractmethod
     def encode(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the codes of couplets.
 
@@ -55,12 +57,12 @@ class CoupletModule(nn.Module):
         -------
         float32, both of shape (n, latent_dim)
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def log_likelihood(self, rows: Tensor, latents: Tensor, told: Told) -> Tensor:
         """Log p(couplet | code, what is told); nats, shape (n,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, batches: Iterable[Tensor]) -> None:
         """Measure on couplets what `encode` needs to know of them all; to be called after training.
 
@@ -70,9 +72,9 @@ class CoupletModule(nn.Module):
             Of training couplets, of one width.
         """
 
+    @abstractmethod
     def writing(self, width: Width, latents: Tensor, told: Told) -> NextLogits:
         """Begin couplets from their codes; each call gives logits of shape (n, n_characters)."""
-        raise NotImplementedError
 
 
 class GatedConvolution(nn.Module):
@@ -216,6 +218,9 @@ class SeedModule(CoupletModule):
         """See `CoupletModule`."""
         pooled = self.read(self.characters(rows).mT).mean(dim=2)
         return self.mean(pooled), self.log_variance(pooled).clamp(*LOG_VARIANCES)
+
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """See `CoupletModule`; there is nothing to measure."""
 
     def log_likelihood(self, rows: Tensor, latents: Tensor, told: Told) -> Tensor:
         """See `CoupletModule`; nothing can be told."""
