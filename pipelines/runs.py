@@ -68,15 +68,12 @@ class Run:
 
     def log(self, epoch: dict[str, Any]) -> None:
         """Append an epoch; lines of the same epoch or later, from before a kill, give way."""
-        earlier = [each for each in self.epochs() if each["epoch"] < epoch["epoch"]]
-        lines = [json.dumps(each) + "\n" for each in [*earlier, epoch]]
-        write_atomically(self.log_file, "".join(lines).encode())
-        if not earlier:
+        if log_epoch(self.log_file, epoch) == 1:
             self._supersede_others()
 
     def epochs(self) -> list[dict[str, Any]]:
         """Read the log back."""
-        return _epochs(self.log_file)
+        return epochs_of(self.log_file)
 
     @property
     def can_go_on(self) -> bool:
@@ -132,7 +129,7 @@ def interrupted_folder(workspace: Workspace) -> Path | None:
 
 def progress_of(folder: Path) -> str:
     """How far the log of a run goes: "epoch 2 of 3"."""
-    epochs = _epochs(folder / LOG_FILE)
+    epochs = epochs_of(folder / LOG_FILE)
     if not epochs:
         return "no epoch"
     return f"epoch {epochs[-1]['epoch']} of {epochs[-1]['n_epochs']}"
@@ -165,10 +162,19 @@ def resumable_run(workspace: Workspace, resolved: Resolved, test_path: Path | No
     return Run(folder, from_flat(before), began_with)
 
 
-def _epochs(log_file: Path) -> list[dict[str, Any]]:
+def log_epoch(log_file: Path, epoch: dict[str, Any]) -> int:
+    """Append an epoch and count the lines; those of it or later, from before a kill, give way."""
+    earlier = [each for each in epochs_of(log_file) if each["epoch"] < epoch["epoch"]]
+    lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in [*earlier, epoch]]
+    write_atomically(log_file, "".join(lines).encode())
+    return len(lines)
+
+
+def epochs_of(log_file: Path) -> list[dict[str, Any]]:
+    """Read a log of epochs back; none where there is no such file."""
     if not log_file.exists():
         return []
-    return [json.loads(line) for line in log_file.read_text().splitlines()]
+    return [json.loads(line) for line in log_file.read_text(encoding="utf-8").splitlines()]
 
 
 def _read(folder: Path) -> dict[str, Any]:

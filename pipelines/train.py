@@ -137,7 +137,7 @@ def train(
         return
     with session.workspace.locked():
         if verse:
-            train_verse(session, resolved.settings, resume)
+            train_verse(session, resolved, resume)
             return
         if resume:
             resumable = resumable_run(session.workspace, resolved, test_path)

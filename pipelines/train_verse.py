@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from recsys.errors import ConfigError, TrainingError
 from recsys.storage import write_atomically
 
 from .options import Session, use_machine
 from .output import note, progress_bar
+from .runs import LOG_FILE, epochs_of, log_epoch
 
 if TYPE_CHECKING:
+    from recsys.verse.config import VerseConfig
     from recsys.verse.couplet_training import VerseReport
 
-    from .config import Settings
+    from .config import Resolved
+    from .workspace import Workspace
 
 SHARED_FLAGS = ("epochs", "batch_size", "learning_rate", "seed")
 """Options of `recsys train` that the couplet model has too."""
@@ -42,8 +47,49 @@ def verse_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {shared[key]: value for key, value in given.items()}
 
 
-def train_verse(session: Session, settings: "Settings", resume: bool) -> None:
+def train_verse(session: Session, resolved: "Resolved", resume: bool) -> None:
     """Train the couplet model of a workspace, whose folder is locked."""
+    workspace = session.workspace
+    if not resume:
+        workspace.verse_checkpoint.unlink(missing_ok=True)
+    elif not workspace.verse_checkpoint.exists():
+        note("nothing to resume: no training of the couplet model was interrupted")
+        return
+    config = _begun_with(workspace, resolved) if resume else resolved.settings.verse
+    try:
+        _train(workspace, config, use_machine(resolved.settings.machine))
+    except TrainingError:
+        workspace.verse_checkpoint.unlink(missing_ok=True)  # to go on would fail again
+        raise
+    except KeyboardInterrupt as error:
+        if not workspace.verse_checkpoint.exists():
+            raise
+        note("")  # the terminal has written ^C on this line
+        raise click.Abort("go on with `recsys train --verse --resume`") from error
+
+
+def _begun_with(workspace: "Workspace", resolved: "Resolved") -> "VerseConfig":
+    """Give the settings of the training that was interrupted.
+
+    Raises
+    ------
+    ConfigError
+        A flag contradicts them.
+    """
+    from recsys.verse.config import VerseConfig
+
+    before = json.loads(workspace.verse_settings.read_bytes())
+    for key, value in resolved.explicit().items():
+        section, _, name = key.partition(".")
+        if section == "verse" and before[name] != value:
+            raise ConfigError(
+                f"--resume: {key} is {before[name]!r} in {workspace.verse_settings}, not "
+                f"{value!r}; leave the flag out, or train again without --resume"
+            )
+    return VerseConfig(**before)
+
+
+def _train(workspace: "Workspace", config: "VerseConfig", device: str) -> None:
     from recsys.data.artefact import open_interactions
     from recsys.vae.artefact import load_model, load_model_split, open_model
     from recsys.verse.corpus import Corpus
@@ -53,61 +99,40 @@ def train_verse(session: Session, settings: "Settings", resume: bool) -> None:
     from recsys.verse.tones import ToneTable
 
     started = time.perf_counter()
-    workspace = session.workspace
-    device = use_machine(settings.machine)
     store = open_interactions(workspace.interactions)
     require_poems(store)
     model = open_model(workspace.model)
     vae = load_model(model, device)
-    if not vae.members:
-        raise ConfigError(
-            "verse is written under the latent codes of poems, and a model of neighbours alone has "
-            "none: train with model.kind=fused or vae"
-        )
+    vae.require_codes("verse is written")
     corpus = Corpus.of(store.poems(), load_model_split(model), vae, ToneTable.load())
     note(corpus.sizes())
-    folder = workspace.verse_run
-    checkpoint = folder / "checkpoint.safetensors"
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
-    elif not checkpoint.exists():
-        note("nothing to resume: no training of the couplet model was interrupted")
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    reports: list[dict[str, Any]] = []
+    workspace.verse_run.mkdir(parents=True, exist_ok=True)
+    write_atomically(workspace.verse_settings, json.dumps(asdict(config)).encode())
+    log_file = workspace.verse_run / LOG_FILE
     with progress_bar() as bar:
-        task = bar.add_task("training", total=settings.verse.epochs)
+        task = bar.add_task("training", total=config.epochs)
 
         def on_epoch(report: "VerseReport") -> None:
-            reports.append(asdict(report))
-            lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in reports)
-            write_atomically(folder / "metrics.jsonl", lines.encode())
+            log_epoch(log_file, asdict(report))
             bar.update(task, completed=report.epoch)
             bar.console.print(_line(report), highlight=False, soft_wrap=True)
 
-        try:
-            writer = train_couplets(
-                corpus.train,
-                corpus.validation,
-                corpus.vocabulary,
-                settings.verse,
-                on_epoch=on_epoch,
-                checkpoint=checkpoint,
-                device=device,
-            )
-        except TrainingError:
-            checkpoint.unlink(missing_ok=True)
-            raise
+        writer = train_couplets(
+            corpus.train,
+            corpus.validation,
+            corpus.vocabulary,
+            config,
+            on_epoch=on_epoch,
+            checkpoint=workspace.verse_checkpoint,
+            device=device,
+        )
     save_couplet_vae(
         writer,
         workspace.verse,
         fingerprints={"model": model.manifest.fingerprint, "events": store.fingerprint},
-        metrics={
-            **(reports[-1] if reports else {}),
-            "seconds": round(time.perf_counter() - started, 1),
-        },
+        metrics=epochs_of(log_file)[-1] | {"seconds": round(time.perf_counter() - started, 1)},
     )
-    checkpoint.unlink()
+    workspace.verse_checkpoint.unlink()
     note(f"kept in {workspace.verse}; next: recsys generate")
 
 

@@ -56,8 +56,18 @@ class Workspace:
 
     @property
     def verse_run(self) -> Path:
-        """The log and the checkpoint of the couplet model's training."""
+        """The log of the couplet model's training, its settings and its checkpoint."""
         return self.runs / "verse"
+
+    @property
+    def verse_settings(self) -> Path:
+        """What the couplet model's training began with, for --resume."""
+        return self.verse_run / "settings.json"
+
+    @property
+    def verse_checkpoint(self) -> Path:
+        """Written after every epoch, removed when the couplet model is saved."""
+        return self.verse_run / "checkpoint.safetensors"
 
     @property
     def ease(self) -> Path:

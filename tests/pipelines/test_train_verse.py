@@ -71,6 +71,38 @@ def test_flags_that_mean_nothing_to_it_are_refused(cli, poem_workspace, words, c
     assert (result.code, message in result.complaint) == (code, True), result.complaint
 
 
+def test_an_interrupted_training_goes_on_with_its_settings(
+    cli, trained, poem_workspace, tmp_path, monkeypatch
+):
+    """Killed after the second epoch was logged and before its checkpoint."""
+    from recsys.pipelines import train_verse
+
+    root = shutil.copytree(poem_workspace, tmp_path / "workspace")
+    shown = train_verse._line
+
+    def line(report):
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+        return shown(report)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_verse, "_line", line)
+        killed = cli(
+            "train", "--verse", "--epochs", "2", "--batch-size", "16", *VERSE, workspace=root
+        )
+    assert (killed.code, "go on with `recsys train --verse --resume`" in killed.err) == (130, True)
+    refused = cli("train", "--verse", "--resume", "--epochs", "5", workspace=root)
+    assert (refused.code, "verse.epochs is 2 in" in refused.complaint) == (2, True)
+    resumed = cli("train", "--verse", "--resume", workspace=root)
+    assert resumed.code == 0, resumed.err
+    log = (root / "runs" / "verse" / "metrics.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line)["epoch"] for line in log.splitlines()] == [1, 2]
+    ways = [
+        cli("interpolate", "--from", "p3", "--to", "p4", workspace=each) for each in (root, trained)
+    ]
+    assert ways[0].out == ways[1].out
+
+
 def test_nothing_is_resumed_where_nothing_was_interrupted(cli, trained):
     result = cli("train", "--verse", "--resume", *VERSE, workspace=trained)
     assert result.code == 0
