@@ -40,9 +40,9 @@ class VerseConfig:
     hidden_dim: int = 256
     latent_dim: int = 32
     told_dim: int = 64
-    mean_scale: float = 0.6
+    mean_scale: float = 0.57
     dropout: float = 0.1
-    untold: float = 0.4
+    untold: float = 0.5
     epochs: int = 7
     batch_size: int = 256
     learning_rate: float = 2e-3

@@ -86,11 +86,11 @@ def test_poems_without_couplets_are_refused(table):
         Vocabulary.of([Poem("1", "", "", ("何處",))], table)
 
 
-def test_the_cost_of_the_next_character_is_cross_entropy_and_so_is_its_gradient():
+@pytest.mark.parametrize("n_places", [1, 128, 300])
+def test_the_cost_of_the_next_character_is_cross_entropy_and_so_is_its_gradient(n_places):
     torch.manual_seed(0)
-    tensors = [torch.randn(shape, dtype=torch.float64) for shape in ((7, 4), (9, 4), (9,))]
-    targets = torch.randint(0, 9, (7,))
-    weights = torch.rand(7, dtype=torch.float64)
+    tensors = [torch.randn(shape, dtype=torch.float64) for shape in ((n_places, 4), (9, 4), (9,))]
+    targets = torch.randint(0, 9, (n_places,))
     found = []
     for cost in (
         next_character_nll,
@@ -98,10 +98,17 @@ def test_the_cost_of_the_next_character_is_cross_entropy_and_so_is_its_gradient(
     ):
         leaves = [each.clone().requires_grad_() for each in tensors]
         nats = cost(*leaves, targets)
-        (nats * weights).sum().backward()
+        (nats.mean() * 3).backward()
         found.append([nats.detach(), *(each.grad for each in leaves)])
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+def test_the_cost_of_the_next_character_refuses_weights_of_its_own():
+    features = torch.randn(2, 4, requires_grad=True)
+    nats = next_character_nll(features, torch.randn(9, 4), torch.randn(9), torch.tensor([1, 2]))
+    with pytest.raises(ValueError, match="only a sum or a mean of all"):
+        (nats * torch.tensor([1.0, 2.0])).sum().backward()
 
 
 def test_writing_step_by_step_gives_the_likelihood_of_reading_at_once(trained, couplets):
