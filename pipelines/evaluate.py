@@ -1,9 +1,9 @@
 """recsys evaluate: the model beside popularity and EASE, on the users that its split set aside."""
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from .options import (
     use_machine,
 )
 from .output import Record, Shape, emit, note, progress_bar, titled_table
+from .rules import RuleFlags, rule_options
 
 if TYPE_CHECKING:
     from recsys.baselines import EASE
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from recsys.evaluation.report import Evaluation
     from recsys.evaluation.report import Table as PlainTable
     from recsys.fusion import SparsePath
+    from recsys.metrics import Metric
     from recsys.ranking import Ranker, Scorer
     from recsys.vae.config import VAEConfig
     from recsys.vae.model import VAE
@@ -72,6 +74,7 @@ LOOSE_BOUND = (
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON report too."
 )
+@rule_options
 @threads_option
 @output_option
 @stage
@@ -83,6 +86,7 @@ def evaluate(
     with_ease: bool | None,
     fail_under: str | None,
     report: Path | None,
+    rules: RuleFlags,
     threads: int | None,
     output: Path | None,
 ) -> int:
@@ -117,7 +121,11 @@ def evaluate(
     on, holdout = _holdout(parts, on)
     vae = load_model(model, device)
     sparse = load_sparse_path(model, vae.n_items)
-    rankers = _models(vae, sparse) | _baselines(session, parts, settings.evaluate.ease)
+    models = _models(vae, sparse)
+    if rules.given:
+        models = _under_rules(models, rules, session, vae, parts.train)
+        wanted += _coverages(wanted)
+    rankers = models | _baselines(session, parts, settings.evaluate.ease)
     rating_scorers: dict[str, Scorer] = {}
     if vae.config.predicts_ratings:
         rating_scorers = {"vae": vae.score, "item_means": ItemMeans.fit(parts.train).score}
@@ -199,12 +207,49 @@ def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
     items = ItemIndex.of(vae.item_vectors())
     models: dict[str, Ranker] = {}
     if sparse is not None and vae.members:
-        models["fused"] = ModelRanker(vae, items, sparse).rank
+        models["fused"] = ModelRanker(vae, items, sparse)
     if vae.members:
-        models["vae"] = ModelRanker(vae, items).rank
+        models["vae"] = ModelRanker(vae, items)
     if sparse is not None:
-        models["neighbours"] = partial(rank_unseen, sparse.item_item.score)
+        models["neighbours"] = functools.partial(rank_unseen, sparse.item_item.score)
     return models
+
+
+def _under_rules(
+    models: "dict[str, Ranker]",
+    flags: RuleFlags,
+    session: Session,
+    vae: "VAE",
+    train: "Interactions",
+) -> "dict[str, Ranker]":
+    """The model first, then the same under the rules, so that one sees what they cost."""
+    from recsys.data.artefact import open_interactions
+    from recsys.indexing import directions_of
+    from recsys.recommender import ModelRanker
+    from recsys.rules import AppliedRules, Catalogue
+
+    (name, model), *paths = models.items()
+    if not isinstance(model, ModelRanker):
+        raise ConfigError(
+            "rules are measured on models with a VAE: train with model.kind=fused or vae"
+        )
+    table = open_interactions(session.workspace.interactions).item_table
+    directions = functools.cache(lambda: directions_of(vae, train))
+    catalogue = Catalogue(vae.items, table, vae.popularity, directions)
+    applied = AppliedRules(flags.read(vae.items), catalogue)
+    return {
+        name: model,
+        f"{name} under rules": functools.partial(model, rules=applied),
+        **dict(paths),
+    }
+
+
+def _coverages(metrics: "list[Metric]") -> "list[Metric]":
+    """What rules buy: the coverage of the shortest lists that are measured."""
+    from recsys.metrics import Metric
+
+    coverage = Metric.parse(f"coverage@{min(each.k for each in metrics)}")
+    return [] if coverage in metrics else [coverage]
 
 
 def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker]":

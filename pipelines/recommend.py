@@ -26,7 +26,7 @@ from .options import (
 )
 from .output import Record, Shape, emit, note, titled_table
 from .reading import read_file, read_lines
-from .rules import allow_option, deny_option, item_rules
+from .rules import RuleFlags, rule_options
 
 if TYPE_CHECKING:
     from recsys.recommendation import RecommendationList
@@ -62,8 +62,7 @@ SHOWN_HISTORY = 10
 )
 @click.option("-k", "k", type=int, metavar="N", help="How many  [10]")
 @click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
-@allow_option
-@deny_option
+@rule_options
 @click.option(
     "--skip-unknown", is_flag=True, help="Pass over unknown users: named on stderr, exit code 0."
 )
@@ -79,15 +78,14 @@ def recommend(
     history: Path | None,
     k: int | None,
     exclude_seen: bool | None,
-    allow: tuple[Path, ...],
-    deny: tuple[Path, ...],
+    rules: RuleFlags,
     skip_unknown: bool,
     threads: int | None,
     output: Path | None,
 ) -> int:
     """Recommend items for known users, for somebody who liked these items, or for histories.
 
-    --allow and --deny are applied inside the search: N asked is N given wherever N exist.
+    Rules are applied inside the search: N asked is N given wherever N exist under them.
     """
     from recsys.recommender import Recommender
 
@@ -99,9 +97,11 @@ def recommend(
     _one_kind_of_query(bool(users or users_from), bool(liked), history is not None)
     device = use_machine(settings.machine)
     recommender = Recommender.load(session.workspace.root, device=device)
-    rules = item_rules(allow, deny, recommender)
     answer = partial(
-        recommender.recommend, k=k, exclude_seen=settings.recommend.exclude_seen, rules=rules
+        recommender.recommend,
+        k=k,
+        exclude_seen=settings.recommend.exclude_seen,
+        rules=rules.read(recommender.items),
     )
     unknown: list[str] = []
     if liked:

@@ -17,7 +17,7 @@ from .options import (
 )
 from .output import clause, note, progress_bar
 from .recommend import note_unknown_items
-from .rules import allow_option, deny_option, item_rules
+from .rules import RuleFlags, rule_options
 
 
 @click.command(
@@ -34,8 +34,7 @@ from .rules import allow_option, deny_option, item_rules
 @click.option("-k", "k", type=int, metavar="N", help="How many items a user  [100]")
 @click.option("--block-size", type=int, metavar="N", help="Users of one file  [4096]")
 @click.option("--exclude-seen/--include-seen", default=None, help="Leave out the history  [yes]")
-@allow_option
-@deny_option
+@rule_options
 @threads_option
 @device_option
 @stage
@@ -45,8 +44,7 @@ def score(
     k: int | None,
     block_size: int | None,
     exclude_seen: bool | None,
-    allow: tuple[Path, ...],
-    deny: tuple[Path, ...],
+    rules: RuleFlags,
     threads: int | None,
     device: str | None,
 ) -> None:
@@ -70,7 +68,7 @@ def score(
     job = ScoreJob(
         k=settings.score.k,
         exclude_seen=settings.recommend.exclude_seen,
-        rules=item_rules(allow, deny, recommender),
+        rules=rules.read(recommender.items),
         block_size=settings.score.block_size,
     )
     started = time.perf_counter()

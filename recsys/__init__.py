@@ -12,7 +12,7 @@ _HOMES = {
     "Recommender": "recsys.recommender",
     "Recommendation": "recsys.recommendation",
     "RecommendationList": "recsys.recommendation",
-    "ItemRules": "recsys.recommendation",
+    "Rules": "recsys.rules",
     "to_frame": "recsys.recommendation",
     "Interactions": "recsys.data.interactions",
     "Events": "recsys.data.interactions",

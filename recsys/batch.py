@@ -7,7 +7,6 @@ OUTPUT/
   _manifest.json       written last: the job, the number of users and rows, the files
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -23,8 +22,8 @@ from recsys.data.histories import blocks_of
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError, ConfigError
 from recsys.ranking import Ranking
-from recsys.recommendation import ItemRules
 from recsys.recommender import Recommender
+from recsys.rules import NO_RULES, AppliedRules, Rules
 from recsys.storage import write_atomically
 
 # Readers of a folder of Parquet files pass over names that begin with an underscore.
@@ -39,14 +38,14 @@ class ScoreJob:
     ----------
     k : int
     exclude_seen : bool
-    rules : ItemRules
+    rules : Rules
     block_size : int
         Users of one file; memory grows with it, not with the number of users.
     """
 
     k: int = 100
     exclude_seen: bool = True
-    rules: ItemRules = field(default_factory=ItemRules)
+    rules: Rules = field(default_factory=Rules)
     block_size: int = 4096
 
     def __post_init__(self) -> None:
@@ -93,13 +92,14 @@ def score_everyone(
     ArtefactError
         The disk is full; finished blocks stay.
     """
-    description = _describe(recommender, job)
+    rules = recommender.applied(job.rules)
+    description = _describe(recommender, job, rules)
     n_users = len(recommender.users)
     try:
         _claim(output, description)
         tallies = []
         for number, rows in enumerate(blocks_of(n_users, job.block_size)):
-            tallies.append(_finish_block(recommender, output, job, number, rows))
+            tallies.append(_finish_block(recommender, output, job, rules, number, rows))
             if progress is not None:
                 progress(int(rows[-1]) + 1, n_users)
         report = _total(n_users, tallies)
@@ -123,14 +123,18 @@ class _Block:
 
 
 def _finish_block(
-    recommender: Recommender, output: Path, job: ScoreJob, number: int, rows: NDArray[np.int64]
+    recommender: Recommender,
+    output: Path,
+    job: ScoreJob,
+    rules: AppliedRules,
+    number: int,
+    rows: NDArray[np.int64],
 ) -> _Block:
     path = output / f"part-{number:05d}.parquet"
     if path.exists():
         return _read_tally(path)
     histories = recommender.histories(rows)
-    allowed = job.rules.mask(recommender.items)
-    ranking = recommender.rank(histories, job.k, exclude_seen=job.exclude_seen, allowed=allowed)
+    ranking = recommender.rank(histories, job.k, exclude_seen=job.exclude_seen, rules=rules)
     tally = {
         "n_short": int(((ranking.positions >= 0).sum(axis=1) < job.k).sum()),
         "n_popular": int((np.diff(histories.indptr) == 0).sum()),
@@ -182,13 +186,12 @@ def _total(n_users: int, blocks: list[_Block]) -> ScoreReport:
     )
 
 
-def _describe(recommender: Recommender, job: ScoreJob) -> dict[str, Any]:
-    mask = job.rules.mask(recommender.items)
+def _describe(recommender: Recommender, job: ScoreJob, rules: AppliedRules) -> dict[str, Any]:
     return {
         "k": job.k,
         "exclude_seen": job.exclude_seen,
         "block_size": job.block_size,
-        "rules": "none" if mask is None else hashlib.sha256(mask.tobytes()).hexdigest(),
+        "rules": "none" if job.rules == NO_RULES else rules.fingerprint,
         "model": recommender.index.model_fingerprint,
         "events": recommender.store.fingerprint,
     }

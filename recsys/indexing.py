@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from recsys.data.artefact import InteractionStore
 from recsys.data.histories import Histories, blocks_of
+from recsys.data.interactions import Interactions
 from recsys.index.artefact import save_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.storage import Artefact
@@ -42,26 +43,50 @@ def build_index(
     histories = Histories(store.interactions, vae.items)
     latent_dim = vae.latent_dim
     user_directions = ItemIndex.of(np.empty((0, latent_dim), dtype=np.float32))
-    total, squares = np.zeros(latent_dim), np.zeros((latent_dim, latent_dim))
+    moments = _Moments(latent_dim)
     for rows in blocks_of(len(histories.users), block_size):
         codes = vae.encode(histories.rows(rows))
         user_directions.add(unit_vectors(codes))
-        total += codes.sum(axis=0, dtype=np.float64)
-        squares += codes.T.astype(np.float64) @ codes
+        moments.add(codes)
         if progress is not None:
             progress(int(rows[-1]) + 1, len(histories.users))
-    mean = total / len(histories.users)
-    covariance = squares / len(histories.users) - np.outer(mean, mean)
     vectors = vae.item_vectors()
     save_index(
         path,
         items=ItemIndex.of(vectors),
-        item_directions=ItemIndex.of(score_directions(vectors[:, :-1], covariance)),
+        item_directions=ItemIndex.of(score_directions(vectors[:, :-1], moments.covariance)),
         user_directions=user_directions,
         users=histories.users,
         model=model,
         data=store.artefact,
     )
+
+
+def directions_of(vae: VAE, users: Interactions, block_size: int = 4096) -> NDArray[np.float32]:
+    """Give the items' directions as `build_index` does, of users over the model's catalogue."""
+    moments = _Moments(vae.latent_dim)
+    for rows in blocks_of(users.n_users, block_size):
+        moments.add(vae.encode(users.select_users(rows).matrix))
+    return score_directions(vae.item_vectors()[:, :-1], moments.covariance)
+
+
+class _Moments:
+    """Mean and covariance of codes that come in blocks."""
+
+    def __init__(self, dim: int) -> None:
+        self.n, self.total, self.squares = 0, np.zeros(dim), np.zeros((dim, dim))
+
+    def add(self, codes: NDArray[np.float32]) -> None:
+        """Count codes in; shape (n, dim)."""
+        self.n += len(codes)
+        self.total += codes.sum(axis=0, dtype=np.float64)
+        self.squares += codes.T.astype(np.float64) @ codes
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of the codes so far; shape (dim, dim)."""
+        mean = self.total / self.n
+        return np.asarray(self.squares / self.n - np.outer(mean, mean))
 
 
 def score_directions(

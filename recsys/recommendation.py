@@ -1,15 +1,12 @@
-"""What is asked and what is answered: rules, recommendations, neighbours, as plain records."""
+"""What is answered: recommendations and neighbours, as plain records."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 
 Reason = Literal["history", "popularity"]
@@ -103,48 +100,6 @@ class Neighbour:
     title: str | None
 
 
-@dataclass(frozen=True)
-class ItemRules:
-    """Which items may be given at all; applied inside the search.
-
-    Parameters
-    ----------
-    allow : collection of str or None
-        Only these item ids; None allows every item. Ids that the model has not met are ignored.
-    deny : collection of str
-        None of these item ids.
-
-    Raises
-    ------
-    ConfigError
-        One of them is a single text, or holds what is no text.
-    """
-
-    allow: Collection[str] | None = None
-    deny: Collection[str] = ()
-
-    def __post_init__(self) -> None:
-        # Held as tuples: a generator could be gone through only once.
-        if self.allow is not None:
-            object.__setattr__(self, "allow", tuple(checked_ids(self.allow, "allow")))
-        object.__setattr__(self, "deny", tuple(checked_ids(self.deny, "deny")))
-
-    def mask(self, items: IdMap) -> NDArray[np.bool_] | None:
-        """Items that may be given; bool, shape (n_items,), or None when all may."""
-        denied = list(self.deny)
-        if self.allow is None and not denied:
-            return None
-        allowed = np.full(len(items), self.allow is None)
-        if self.allow is not None:
-            allowed[_known(items, list(self.allow))] = True
-        allowed[_known(items, denied)] = False
-        return allowed
-
-
-NO_RULES = ItemRules()
-"""Every item may be given."""
-
-
 def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:
     """Lay lists out as a table, one row a recommendation: user, item, rank, score, title."""
     return pd.DataFrame(
@@ -155,8 +110,3 @@ def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:
         ),
         columns=["user", "item", "rank", "score", "title"],
     )
-
-
-def _known(items: IdMap, ids: list[str]) -> NDArray[np.int64]:
-    found = items.find(ids)
-    return found[found >= 0]

@@ -19,8 +19,6 @@ from recsys.index.artefact import ServingIndex, open_index
 from recsys.index.item_index import ItemIndex, unit_vectors
 from recsys.ranking import Ranking, top_k
 from recsys.recommendation import (
-    NO_RULES,
-    ItemRules,
     Neighbour,
     Reason,
     Recommendation,
@@ -28,6 +26,7 @@ from recsys.recommendation import (
     checked_id,
     checked_ids,
 )
+from recsys.rules import NO_RULES, AppliedRules, Catalogue, Rules
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
 
@@ -46,13 +45,13 @@ class ModelRanker:
     items: ItemIndex
     sparse: SparsePath | None = None
 
-    def rank(
+    def __call__(
         self,
         histories: csr_array,
         k: int,
         *,
         exclude_seen: bool = True,
-        allowed: NDArray[np.bool_] | None = None,
+        rules: AppliedRules | None = None,
     ) -> Ranking:
         """Rank the k best items for each history; an empty one is ranked by popularity.
 
@@ -63,7 +62,7 @@ class ModelRanker:
         histories : csr_array of float32, shape (n_users, n_items)
         k : int
         exclude_seen : bool
-        allowed : bool or None, shape (n_items,)
+        rules : AppliedRules or None
         """
         _check_k(k)
         k = min(k, len(self.items))
@@ -72,14 +71,39 @@ class ModelRanker:
         at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
         for rows in blocks_of(n_users, at_once):
             block = histories[rows[0] : rows[-1] + 1]
-            found = self.items.search(
-                self.vae.user_vectors(block),
-                k,
-                added=None if self.sparse is None else self.sparse.scores(block),
-                excluded=block if exclude_seen else None,
-                allowed=allowed,
-            )
+            found = self._ranked(block, k, exclude_seen, rules)
             ranking.positions[rows], ranking.scores[rows] = found.positions, found.scores
+        return ranking
+
+    def _ranked(
+        self, histories: csr_array, k: int, exclude_seen: bool, rules: AppliedRules | None
+    ) -> Ranking:
+        """Rank a block, looking deeper for those whose lists the rules leave short."""
+        if rules is None or not rules.rearranges:
+            return self._best(histories, k, exclude_seen, rules)
+        n_items = len(self.items)
+        depth = min(rules.depth(k), n_items)
+        ranking = rules.choose(self._best(histories, depth, exclude_seen, rules), k)
+        short = np.flatnonzero(ranking.positions[:, -1] < 0)
+        while len(short) and depth < n_items:
+            depth = min(8 * depth, n_items)
+            deeper = rules.choose(self._best(histories[short], depth, exclude_seen, rules), k)
+            ranking.positions[short], ranking.scores[short] = deeper.positions, deeper.scores
+            short = short[deeper.positions[:, -1] < 0]
+        return ranking
+
+    def _best(
+        self, histories: csr_array, k: int, exclude_seen: bool, rules: AppliedRules | None
+    ) -> Ranking:
+        allowed = None if rules is None else rules.allowed
+        ranking = self.items.search(
+            self.vae.user_vectors(histories),
+            k,
+            added=None if self.sparse is None else self.sparse.scores(histories),
+            excluded=histories if exclude_seen else None,
+            allowed=allowed,
+            offset=None if rules is None else rules.offset,
+        )
         empty = np.diff(histories.indptr) == 0
         if empty.any():
             popular = self._popular(k, allowed)
@@ -88,7 +112,7 @@ class ModelRanker:
         return ranking
 
     def _popular(self, k: int, allowed: NDArray[np.bool_] | None) -> Ranking:
-        share = (self.vae.item_counts / self.vae.n_train_users).astype(np.float32)
+        share = self.vae.popularity.astype(np.float32)
         if allowed is not None:
             share = np.where(allowed, share, np.float32(-np.inf))
         return top_k(share[None], k)
@@ -198,7 +222,7 @@ class Recommender:
         histories: Interactions | None = None,
         k: int = 10,
         exclude_seen: bool = True,
-        rules: ItemRules = NO_RULES,
+        rules: Rules = NO_RULES,
     ) -> list[RecommendationList]:
         """Recommend for known users, for one list of items, or for histories from outside.
 
@@ -213,7 +237,7 @@ class Recommender:
         k : int
             At least 1. Fewer come back only where fewer exist.
         exclude_seen : bool
-        rules : ItemRules
+        rules : Rules
 
         Returns
         -------
@@ -238,7 +262,7 @@ class Recommender:
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
-        ranking = self.rank(matrix, k, exclude_seen=exclude_seen, allowed=rules.mask(self.items))
+        ranking = self.rank(matrix, k, exclude_seen=exclude_seen, rules=self.applied(rules))
         lengths = np.diff(matrix.indptr)
         return [
             self._list_of(name, ranking.positions[row], ranking.scores[row], k, lengths[row] == 0)
@@ -251,11 +275,32 @@ class Recommender:
         k: int,
         *,
         exclude_seen: bool = True,
-        allowed: NDArray[np.bool_] | None = None,
+        rules: AppliedRules | None = None,
     ) -> Ranking:
-        """Rank items for histories over the catalogue; see `ModelRanker.rank`."""
+        """Rank items for histories over the catalogue; see `ModelRanker`."""
         ranker = ModelRanker(self.vae, self.index.items, self.sparse)
-        return ranker.rank(histories, k, exclude_seen=exclude_seen, allowed=allowed)
+        return ranker(histories, k, exclude_seen=exclude_seen, rules=rules)
+
+    def applied(self, rules: Rules) -> AppliedRules:
+        """Join rules to the model's catalogue and to what the workspace knows of its items.
+
+        Raises
+        ------
+        ConfigError
+            A rule looks at what is not known.
+        """
+        if rules.diversity:
+            self.vae.require_codes("items are told apart")
+        return AppliedRules(rules, self._catalogue)
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        return Catalogue(
+            self.items,
+            self.store.item_table,
+            self.vae.popularity,
+            lambda: self.index.item_directions.vectors,
+        )
 
     def similar_items(self, item: str, k: int = 10) -> list[Neighbour]:
         """Find the items whose scores go up and down with this one's over users.

@@ -22,7 +22,7 @@ LAYERS = [
     {"recsys.batch"},
     {"recsys.recommender", "recsys.indexing", "recsys.verse", "recsys.clusters", "recsys.maps"},
     {"recsys.tuning"},
-    {"recsys.fusion"},
+    {"recsys.fusion", "recsys.rules"},
     {
         "recsys.index",
         "recsys.vae",

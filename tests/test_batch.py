@@ -11,8 +11,9 @@ import pytest
 from recsys.batch import ScoreJob, score_everyone
 from recsys.data.artefact import save_interactions
 from recsys.errors import ArtefactError, ConfigError
-from recsys.recommendation import ItemRules, to_frame
+from recsys.recommendation import to_frame
 from recsys.recommender import Recommender
+from recsys.rules import Rules
 
 ROOT = Path(__file__).parents[1]
 JOB = ScoreJob(k=10, block_size=128)  # 600 users: five blocks
@@ -50,7 +51,7 @@ def test_everybody_gets_what_recommend_gives(recommender, scored):
 
 
 def test_seen_items_and_rules_are_as_recommend_has_them(recommender, tmp_path):
-    rules = ItemRules(deny=list(recommender.items.ids[:100]))
+    rules = Rules(deny=list(recommender.items.ids[:100]))
     job = ScoreJob(k=20, exclude_seen=False, rules=rules, block_size=250)
     score_everyone(recommender, tmp_path / "scores", job)
     users = list(recommender.users.ids)
@@ -137,7 +138,7 @@ def test_a_run_that_stopped_goes_on(recommender, tmp_path):
         (ScoreJob(k=9, block_size=128), "k"),
         (ScoreJob(k=10, block_size=100), "block_size"),
         (ScoreJob(k=10, block_size=128, exclude_seen=False), "exclude_seen"),
-        (ScoreJob(k=10, block_size=128, rules=ItemRules(deny=["001"])), "rules"),
+        (ScoreJob(k=10, block_size=128, rules=Rules(deny=["001"])), "rules"),
         (ScoreJob(k=9, block_size=1), "block_size, k"),
     ],
 )
@@ -224,6 +225,7 @@ from pathlib import Path
 from recsys.batch import ScoreJob, score_everyone
 from recsys.errors import ArtefactError
 from recsys.recommender import Recommender
+from recsys.rules import Rules
 
 recommender = Recommender.load(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))

@@ -20,8 +20,9 @@ from recsys.metrics import Metric
 from recsys.neighbours.artefact import FILE, save_item_item
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import ItemItem, fit_item_item
-from recsys.recommendation import ItemRules, to_frame
+from recsys.recommendation import to_frame
 from recsys.recommender import ModelRanker, Recommender
+from recsys.rules import Rules
 from recsys.vae.artefact import load_model, open_model, save_model
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -203,7 +204,7 @@ def test_score_gives_the_fused_lists_that_recommend_gives(fused, tmp_path):
 def test_evaluate_ranks_as_recommend_does(fused, split):
     ranker = ModelRanker(fused.vae, ItemIndex.of(fused.vae.item_vectors()), fused.sparse)
     fold_in = split.test.fold_in
-    ranking = ranker.rank(fold_in.matrix, 10)
+    ranking = ranker(fold_in.matrix, 10)
     lists = fused.recommend(histories=fold_in, k=10)
     users = np.repeat(fold_in.users.ids, 10)
     found = {"user": users, "item": fused.items.ids[ranking.positions.ravel()]}
@@ -211,7 +212,7 @@ def test_evaluate_ranks_as_recommend_does(fused, split):
 
 
 def test_rules_and_seen_items_hold_for_fused_lists(fused):
-    rules = ItemRules(allow=list(fused.items.ids[::3]), deny=list(fused.items.ids[::6]))
+    rules = Rules(allow=list(fused.items.ids[::3]), deny=list(fused.items.ids[::6]))
     for user in fused.users.ids[:20]:
         (one_list,) = fused.recommend([user], k=1000, rules=rules)
         seen = fused.items.ids[fused.histories(fused.users.positions([user])).indices]

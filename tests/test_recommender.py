@@ -9,8 +9,9 @@ from recsys.data.artefact import open_interactions, save_interactions
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events, Interactions, csr_from_pairs
 from recsys.errors import ArtefactError, ConfigError, UnknownIdError
-from recsys.recommendation import ItemRules, to_frame
+from recsys.recommendation import to_frame
 from recsys.recommender import Recommender
+from recsys.rules import Rules
 from recsys.vae.artefact import save_model
 
 ALL = 10_000
@@ -115,7 +116,7 @@ def test_n_asked_is_n_given_under_rules_whenever_n_exist(recommender, n_allowed)
     for user in ["u001", "u300"]:
         allow = list(rng.permutation(recommender.items.ids)[:n_allowed])
         deny = list(rng.permutation(allow)[: n_allowed // 3])
-        (each,) = recommender.recommend([user], k=10, rules=ItemRules(allow, deny))
+        (each,) = recommender.recommend([user], k=10, rules=Rules(allow, deny))
         (whole,) = recommender.recommend([user], k=ALL)
         permitted = [i for i in items_of(whole) if i in set(allow) - set(deny)]
         assert items_of(each) == permitted[:10]
@@ -123,7 +124,7 @@ def test_n_asked_is_n_given_under_rules_whenever_n_exist(recommender, n_allowed)
 
 
 def test_rules_apply_to_many_users_at_once_and_to_popularity(recommender):
-    rules = ItemRules(deny=list(recommender.items.ids[::2]))
+    rules = Rules(deny=list(recommender.items.ids[::2]))
     lists = recommender.recommend(list(recommender.users.ids[:9]), k=ALL, rules=rules)
     lists += recommender.recommend(items=[], k=ALL, rules=rules)
     for each in lists:
@@ -132,12 +133,12 @@ def test_rules_apply_to_many_users_at_once_and_to_popularity(recommender):
 
 
 def test_rules_may_name_items_that_the_model_has_not_met(recommender):
-    rules = ItemRules(allow=["nowhere", "001"], deny=["nor here"])
+    rules = Rules(allow=["nowhere", "001"], deny=["nor here"])
     assert items_of(recommender.recommend(items=[], k=3, rules=rules)[0]) == ["001"]
 
 
 def test_an_empty_allow_list_allows_nothing(recommender):
-    (each,) = recommender.recommend(["u001"], k=3, rules=ItemRules(allow=[]))
+    (each,) = recommender.recommend(["u001"], k=3, rules=Rules(allow=[]))
     assert each.items == ()
     assert each.requested == 3
 
@@ -376,7 +377,7 @@ def test_a_single_text_is_no_list_of_ids(recommender):
         "items must be a list of ids, got the single text '001': write [\"001\"]"
     )
     for name in ("allow", "deny"):
-        assert refusal(ItemRules, **{name: "149"}) == (
+        assert refusal(Rules, **{name: "149"}) == (
             f"{name} must be a list of ids, got the single text '149': write [\"149\"]"
         )
     assert refusal(recommender.recommend, 196) == (
@@ -391,8 +392,8 @@ def test_numbers_are_no_ids(recommender, key, kind):
     assert refusal(recommender.recommend, items=[key]) == expected
     assert refusal(recommender.similar_items, key) == expected
     assert refusal(recommender.similar_users, key) == expected
-    assert refusal(ItemRules, allow=["001", key]) == expected
-    assert refusal(ItemRules, deny={key}) == expected
+    assert refusal(Rules, allow=["001", key]) == expected
+    assert refusal(Rules, deny={key}) == expected
 
 
 def test_numpys_text_is_taken_and_given_back_as_plain_text(recommender):
@@ -402,7 +403,7 @@ def test_numpys_text_is_taken_and_given_back_as_plain_text(recommender):
     assert lists == recommender.recommend(["u001", "u300"], k=3)
     items = np.array(["001", "002"])
     assert recommender.recommend(items=items) == recommender.recommend(items=["001", "002"])
-    assert ItemRules(deny=items) == ItemRules(deny=(each for each in ["001", "002"]))
+    assert Rules(deny=items) == Rules(deny=(each for each in ["001", "002"]))
 
 
 def test_lists_as_a_table_have_a_row_for_each_recommendation(recommender):

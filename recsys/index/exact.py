@@ -15,6 +15,7 @@ def exact_search(
     added: csr_array | None = None,
     excluded: csr_array | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    offset: NDArray[np.float32] | None = None,
 ) -> Ranking:
     """Rank all vectors by inner product with each query, plus a sparse term.
 
@@ -32,10 +33,14 @@ def exact_search(
         What each query must not be given.
     allowed : bool or None, shape (n,)
         What any query may be given.
+    offset : float32 or None, shape (n,)
+        Added to every query's scores.
     """
     scores = queries @ vectors.T
     if added is not None:
         scores += added.toarray()
+    if offset is not None:
+        scores += offset
     if excluded is not None:
         exclude(scores, excluded)
     if allowed is not None:

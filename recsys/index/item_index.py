@@ -83,6 +83,7 @@ class ItemIndex:
         added: csr_array | None = None,
         excluded: csr_array | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        offset: NDArray[np.float32] | None = None,
     ) -> Ranking:
         """Find the k best of each query among what it may be given.
 
@@ -98,6 +99,8 @@ class ItemIndex:
             What each query must not be given, its history for example.
         allowed : bool or None, shape (n,)
             What any query may be given.
+        offset : float32 or None, shape (n,)
+            Added to every query's scores.
 
         Returns
         -------
@@ -106,8 +109,8 @@ class ItemIndex:
         """
         assert queries.shape[1] == self.dim, (queries.shape, self.dim)
         wide = added is not None and added.nnz > WIDE_SUPPORT * len(self)
-        if len(queries) != 1 or wide:
-            return self._search_blocks(queries, k, added, excluded, allowed)
+        if len(queries) != 1 or wide or offset is not None:
+            return self._search_blocks(queries, k, added, excluded, allowed, offset)
         permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         if excluded is not None:
             permitted[excluded.indices] = False
@@ -163,12 +166,19 @@ class ItemIndex:
         added: csr_array | None,
         excluded: csr_array | None,
         allowed: NDArray[np.bool_] | None,
+        offset: NDArray[np.float32] | None,
     ) -> Ranking:
         """Brute force in blocks: per-query exclusions cost nothing there, and a product is BLAS."""
         n_rows = max(1, BLOCK_SCORES // max(1, len(self)))
         if len(queries) <= n_rows:  # no copies of the sparse parts
             return exact_search(
-                self.vectors, queries, k, added=added, excluded=excluded, allowed=allowed
+                self.vectors,
+                queries,
+                k,
+                added=added,
+                excluded=excluded,
+                allowed=allowed,
+                offset=offset,
             )
         positions = np.empty((len(queries), k), dtype=np.int64)
         scores = np.empty((len(queries), k), dtype=np.float32)
@@ -181,6 +191,7 @@ class ItemIndex:
                 added=None if added is None else added[block],
                 excluded=None if excluded is None else excluded[block],
                 allowed=allowed,
+                offset=offset,
             )
             positions[block], scores[block] = ranking.positions, ranking.scores
         return Ranking(positions, scores)

@@ -75,6 +75,11 @@ class VAE:
         return len(self.items)
 
     @property
+    def popularity(self) -> NDArray[np.float64]:
+        """Share of the training users who had each item; shape (n_items,)."""
+        return np.asarray(self.item_counts / self.n_train_users)
+
+    @property
     def latent_dim(self) -> int:
         """Width of the latent codes, all members together."""
         return len(self.members) * self.config.latent_dim

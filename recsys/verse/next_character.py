@@ -44,11 +44,10 @@ class _NextCharacterNLL(torch.autograd.Function):
         nats, of_features = torch.empty_like(features[:, 0]), torch.empty_like(features)
         of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         softmaxes = features.new_empty(min(PLACES_AT_ONCE, len(features)), len(weight))
-        whole = features, targets[:, None], nats, of_features
         tiny = torch.finfo(features.dtype).tiny
-        for part, target, part_nats, of_part in zip(
-            *(each.split(PLACES_AT_ONCE) for each in whole), strict=True
-        ):
+        whole = features, targets[:, None], nats, of_features
+        parts = (torch.split(each, PLACES_AT_ONCE) for each in whole)
+        for part, target, part_nats, of_part in zip(*parts, strict=True):
             softmax = torch.addmm(bias, part, weight.t(), out=softmaxes[: len(part)])
             torch.softmax(softmax, dim=1, out=softmax)
             part_nats.copy_(-softmax.gather(1, target)[:, 0].clamp_min(tiny).log())
@@ -66,6 +65,6 @@ class _NextCharacterNLL(torch.autograd.Function):
         (outer,) = gradients
         factor = outer[0]
         if (outer != factor).any():
-            raise ValueError("next_character_nll: only a sum or a mean of all can be differentiated")
+            raise ValueError("next_character_nll: only a sum or mean of all can be differentiated")
         of_features, of_weight, of_bias = ctx.saved_tensors
         return of_features * factor, of_weight * factor, of_bias * factor, None, None

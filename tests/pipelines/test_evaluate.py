@@ -29,6 +29,17 @@ def test_the_report_has_the_fixed_shape(cli, made, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text()) == record
 
 
+def test_what_rules_cost_and_buy_stands_beside_the_model(cli, made):
+    rules = ("--at-most", "1:genre", "--diversity", "0.5")
+    (record,) = evaluate(cli, made, "--metrics", "ndcg@10", *rules).records
+    assert list(record["models"])[:3] == ["fused", "fused under rules", "vae"]
+    plain, ruled = (record["models"][each] for each in ("fused", "fused under rules"))
+    assert ruled["ndcg@10"]["mean"] < plain["ndcg@10"]["mean"]
+    assert set(plain) == {"ndcg@10", "coverage@10"}
+    cost = record["differences"][0]
+    assert (cost["a"], cost["b"], cost["metric"]) == ("fused", "fused under rules", "ndcg@10")
+
+
 def test_csv_and_json_tell_the_same(cli, made):
     (record,) = evaluate(cli, made, "--metrics", "ndcg@10").records
     assert json.loads(evaluate(cli, made, "--metrics", "ndcg@10", "--format", "json").out) == record

@@ -243,6 +243,42 @@ def test_files_of_a_repeated_allow_or_deny_add_up(cli, made, tmp_path, history_o
     assert len(record["items"]) == 240 - len(history_of["u001"]) - 4
 
 
+# ---- rules
+
+
+def test_rules_on_attributes_and_on_lists(cli, made, titles_file):
+    with open(titles_file, newline="") as stream:
+        rows = {row["item_id"]: row for row in csv.DictReader(stream)}
+    genre = rows["001"]["genre"]
+    words = ("recommend", "--user", "u001", "-k", "5")
+    (record,) = cli(*words, "--where", f"genre != '{genre}'", workspace=made).records
+    assert genre not in {rows[each]["genre"] for each in items_of(record)}
+    (record,) = cli(*words, "--at-most", "1:genre", workspace=made).records
+    assert len({rows[each]["genre"] for each in items_of(record)}) == len(record["items"])
+    plain, diverse, rare = (
+        cli(*words, *more, workspace=made).records[0]
+        for more in ((), ("--diversity", "0.9"), ("--popularity", "-5"))
+    )
+    assert items_of(plain) != items_of(diverse)
+    assert items_of(plain) != items_of(rare)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--where", "genre"), "where 'genre': expected = == !="),
+        (("--where", "gendre = 'x'"), "items have no column 'gendre'; did you mean 'genre'?"),
+        (("--at-most", "genre"), "--at-most 'genre': expected N:COLUMN, such as 2:artist"),
+        (("--at-most", "1:artist"), "items have no column 'artist'"),
+        (("--diversity", "2"), "diversity is 2.0, expected from 0 to 1"),
+    ],
+)
+def test_rules_that_cannot_be_kept_are_refused(cli, made, words, message):
+    result = cli("recommend", "--user", "u001", *words, workspace=made)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.complaint
+
+
 # ---- the table
 
 

@@ -1,0 +1,268 @@
+"""What may be given and how a list is put together: rules by id, then by position."""
+
+import hashlib
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.data.ids import IdMap
+from recsys.data.where import known_column, parse_where
+from recsys.errors import ConfigError
+from recsys.ranking import Ranking
+from recsys.recommendation import checked_ids
+
+DIVERSE_AMONG = 10
+"""A diverse list of k is put together from the 10 k best."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a list must and must not hold; without any of them it is the k best.
+
+    Parameters
+    ----------
+    allow : collection of str or None
+        Only these item ids; None allows every item. Ids that the model has not met are ignored.
+    deny : collection of str
+        None of these item ids.
+    where : str or None
+        Only items whose attributes pass, see `recsys.data.where`.
+    at_most : tuple of (str, int) or None
+        A column of the items' table, and how many items of a list may share a cell of it; an
+        empty cell is shared with nobody.
+    diversity : float
+        From 0 (off) to 1: weight of not being like what the list already holds (maximal marginal
+        relevance, Carbonell and Goldstein 1998) against the score.
+    popularity : float
+        Added to each score times the natural logarithm of the item's share of training users:
+        at -1 a list holds what is likelier for this user than for others, above 0 what is
+        popular gains; 0 is off.
+
+    Raises
+    ------
+    ConfigError
+        A list of ids is a single text or holds what is no text, the rule cannot be read, or a
+        number is out of its range.
+    """
+
+    allow: Collection[str] | None = None
+    deny: Collection[str] = ()
+    where: str | None = None
+    at_most: tuple[str, int] | None = None
+    diversity: float = 0.0
+    popularity: float = 0.0
+
+    def __post_init__(self) -> None:
+        # Held as tuples: a generator could be gone through only once.
+        if self.allow is not None:
+            object.__setattr__(self, "allow", tuple(checked_ids(self.allow, "allow")))
+        object.__setattr__(self, "deny", tuple(checked_ids(self.deny, "deny")))
+        if self.where is not None:
+            parse_where(self.where)
+        if self.at_most is not None and self.at_most[1] < 1:
+            raise ConfigError(f"at most {self.at_most[1]} of {self.at_most[0]}: expected 1 or more")
+        if not 0 <= self.diversity <= 1:
+            raise ConfigError(f"diversity is {self.diversity}, expected from 0 to 1")
+        if not math.isfinite(self.popularity):
+            raise ConfigError(f"popularity is {self.popularity}, expected a finite number")
+
+    def mask(self, items: IdMap, table: pd.DataFrame) -> NDArray[np.bool_] | None:
+        """Items that may be given; bool, shape (n_items,), or None when all may.
+
+        Parameters
+        ----------
+        items : IdMap
+            The catalogue.
+        table : DataFrame
+            What is known of items, see `recsys.data.artefact.InteractionStore`.
+        """
+        denied = list(self.deny)
+        if self.allow is None and not denied and self.where is None:
+            return None
+        allowed = np.full(len(items), self.allow is None)
+        if self.allow is not None:
+            allowed[_known(items, list(self.allow))] = True
+        if self.where is not None:
+            allowed &= parse_where(self.where).mask(attributes_of(items, table))
+        allowed[_known(items, denied)] = False
+        return allowed
+
+
+NO_RULES = Rules()
+"""Every item may be given, the best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """What rules need to know of a model's items.
+
+    Parameters
+    ----------
+    items : IdMap
+    table : DataFrame
+        Of `recsys.data.artefact.InteractionStore`.
+    shares : float64, shape (n_items,)
+        Of the training users, who had the item.
+    directions : callable
+        Gives unit vectors whose inner products say how alike two items are; float32, shape
+        (n_items, dim). Only asked for where a list is to be diverse.
+    """
+
+    items: IdMap
+    table: pd.DataFrame
+    shares: NDArray[np.float64]
+    directions: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class AppliedRules:
+    """Rules joined to a catalogue.
+
+    Parameters
+    ----------
+    rules : Rules
+    catalogue : Catalogue
+    """
+
+    rules: Rules
+    catalogue: Catalogue
+
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_] | None:
+        """See `Rules.mask`."""
+        return self.rules.mask(self.catalogue.items, self.catalogue.table)
+
+    @cached_property
+    def offset(self) -> NDArray[np.float32] | None:
+        """What is added to every user's scores; float32, shape (n_items,)."""
+        if not self.rules.popularity:
+            return None
+        shares = self.catalogue.shares
+        shares = np.maximum(shares, shares[shares > 0].min())  # nobody's items: as the rarest
+        return np.asarray(self.rules.popularity * np.log(shares), dtype=np.float32)
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether a list is anything but the k best of what is allowed."""
+        return self.rules.at_most is not None or self.rules.diversity > 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the rules come to: the same for ids in another order."""
+        rules = self.rules
+        digest = hashlib.sha256(repr((rules.at_most, rules.diversity, rules.popularity)).encode())
+        digest.update(b"" if self.allowed is None else self.allowed.tobytes())
+        return digest.hexdigest()
+
+    def depth(self, k: int) -> int:
+        """How many of the best a list of k is put together from, at first."""
+        return DIVERSE_AMONG * k if self.rearranges else k
+
+    def choose(self, ranking: Ranking, k: int) -> Ranking:
+        """Put lists of k together from longer ones; -1 where too few of them may be given.
+
+        Parameters
+        ----------
+        ranking : Ranking
+            Best first, without what is not allowed.
+        k : int
+        """
+        if not self.rearranges:
+            return ranking
+        positions = np.full((len(ranking.positions), k), -1, dtype=np.int64)
+        scores = np.full(positions.shape, -np.inf, dtype=np.float32)
+        for row, (found, values) in enumerate(zip(ranking.positions, ranking.scores, strict=True)):
+            n_found = int((found >= 0).sum())
+            if self.rules.diversity:
+                chosen = self._diverse(found[:n_found], values[:n_found], k)
+            else:
+                chosen = np.flatnonzero(_first_of_groups(self._groups(found[:n_found]), self._most))
+            chosen = chosen[:k]
+            positions[row, : len(chosen)] = found[chosen]
+            scores[row, : len(chosen)] = values[chosen]
+        return Ranking(positions, scores)
+
+    def _diverse(
+        self, positions: NDArray[np.int64], scores: NDArray[np.float32], k: int
+    ) -> NDArray[np.int64]:
+        """Choose k greedily: the best by score, less the likeness to the most alike chosen."""
+        vectors = self.catalogue.directions()[positions]
+        groups = self._groups(positions)
+        spread = float(np.ptp(scores)) if len(scores) else 0.0
+        relevance = (scores - scores.min(initial=np.inf)) / (spread or 1.0)
+        likeness = np.zeros(len(positions), dtype=np.float32)
+        open_ = np.ones(len(positions), dtype=bool)
+        chosen: list[int] = []
+        while len(chosen) < k and open_.any():
+            worth = (1 - self.rules.diversity) * relevance - self.rules.diversity * likeness
+            best = int(np.where(open_, worth, -np.inf).argmax())
+            chosen.append(best)
+            open_[best] = False
+            to_best = vectors @ vectors[best]
+            likeness = to_best if len(chosen) == 1 else np.maximum(likeness, to_best)
+            same = groups == groups[best]
+            if groups[best] >= 0 and same[chosen].sum() >= self._most:
+                open_[same] = False
+        return np.array(chosen, dtype=np.int64)
+
+    @property
+    def _most(self) -> int:
+        return self.rules.at_most[1] if self.rules.at_most else 0
+
+    def _groups(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._group_of[positions]
+
+    @cached_property
+    def _group_of(self) -> NDArray[np.int64]:
+        """The number of each item's cell; -1 where it is empty, or cells do not count."""
+        n_items = len(self.catalogue.items)
+        if self.rules.at_most is None:
+            return np.full(n_items, -1, dtype=np.int64)
+        table = attributes_of(self.catalogue.items, self.catalogue.table)
+        cells = table[known_column(self.rules.at_most[0], table)]
+        numbers, _ = pd.factorize(cells)
+        return np.where(cells == "", -1, numbers).astype(np.int64)
+
+
+def attributes_of(items: IdMap, table: pd.DataFrame) -> pd.DataFrame:
+    """Give what is known of each item of a catalogue, in its order; "" where nothing is.
+
+    Raises
+    ------
+    ConfigError
+        Nothing is known of any item.
+    """
+    if table.empty:
+        raise ConfigError(
+            "nothing is known of the items that a rule could look at: run "
+            "`recsys ingest --items FILE` with a file of their attributes"
+        )
+    rows = table.set_index("item_id", drop=False).reindex(pd.Index(items.ids), fill_value="")
+    return rows.assign(item_id=items.ids)
+
+
+def _first_of_groups(groups: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+    """Mark the first `most` of each group; all of group -1.
+
+    Examples
+    --------
+    >>> _first_of_groups(np.array([3, -1, 3, 3, -1]), 2).tolist()
+    [True, True, True, False, True]
+    """
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(groups) else order
+    nth = np.arange(len(groups)) - np.repeat(starts, np.diff(np.r_[starts, len(groups)]))
+    kept = np.empty(len(groups), dtype=bool)
+    kept[order] = (nth < most) | (ordered < 0)
+    return kept
+
+
+def _known(items: IdMap, ids: list[str]) -> NDArray[np.int64]:
+    found = items.find(ids)
+    return found[found >= 0]
