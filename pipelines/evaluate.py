@@ -202,7 +202,7 @@ def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
     """The model first, then each of its paths alone, so that one sees what each buys."""
     from recsys.baselines import rank_unseen
     from recsys.index.item_index import ItemIndex
-    from recsys.recommender import ModelRanker
+    from recsys.model_ranker import ModelRanker
 
     items = ItemIndex.of(vae.item_vectors())
     models: dict[str, Ranker] = {}
@@ -225,7 +225,7 @@ def _under_rules(
     """The model first, then the same under the rules, so that one sees what they cost."""
     from recsys.data.artefact import open_interactions
     from recsys.indexing import directions_of
-    from recsys.recommender import ModelRanker
+    from recsys.model_ranker import ModelRanker
     from recsys.rules import AppliedRules, Catalogue
 
     (name, model), *paths = models.items()

@@ -62,11 +62,22 @@ def _shown(value: object) -> str:
 
 
 @dataclass(frozen=True)
+class Because:
+    """An item of the history, and how much it adds to the score of what is recommended."""
+
+    item: str
+    score: float
+    title: str | None
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """One recommended item; a higher score is better, rank 1 is best.
 
     `reason` is "history" when the model ranked it for what the user has done, and "popularity"
     when there was no history to go by (the score is then the share of training users).
+    `low` and `high` hold 95 % of the scores that the spread of the user's latent code allows, and
+    `why` the items of the history that add most: both only where they were asked for.
     """
 
     item: str
@@ -74,6 +85,9 @@ class Recommendation:
     score: float
     title: str | None
     reason: Reason
+    low: float | None = None
+    high: float | None = None
+    why: tuple[Because, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.artefact import InteractionStore, open_interactions
-from recsys.data.histories import Histories, blocks_of
+from recsys.data.histories import Histories
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions, ValueKind, csr_from_pairs
 from recsys.errors import ConfigError, DataError
 from recsys.fusion import SparsePath, load_sparse_path
 from recsys.index.artefact import ServingIndex, open_index
-from recsys.index.item_index import ItemIndex, unit_vectors
-from recsys.ranking import Ranking, top_k
+from recsys.index.item_index import unit_vectors
+from recsys.model_ranker import ModelRanker, check_k
+from recsys.ranking import Ranking
+from recsys.reasons import Explainer
 from recsys.recommendation import (
+    Because,
     Neighbour,
     Reason,
     Recommendation,
@@ -30,92 +33,8 @@ from recsys.rules import NO_RULES, AppliedRules, Catalogue, Rules
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
 
-RANKED_AT_ONCE = 256
-"""Users whose scores on the item-item path are held at once."""
-
 SIMILARITY_WEIGHT = np.float32(4)
 """What a unit of S is worth beside a correlation of scores: see docs/experiments.md."""
-
-
-@dataclass(frozen=True, eq=False)
-class ModelRanker:
-    """A model and the index of its item vectors: what recommend, score and evaluate rank with."""
-
-    vae: VAE
-    items: ItemIndex
-    sparse: SparsePath | None = None
-
-    def __call__(
-        self,
-        histories: csr_array,
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        rules: AppliedRules | None = None,
-    ) -> Ranking:
-        """Rank the k best items for each history; an empty one is ranked by popularity.
-
-        At most n_items are listed, whatever k is.
-
-        Parameters
-        ----------
-        histories : csr_array of float32, shape (n_users, n_items)
-        k : int
-        exclude_seen : bool
-        rules : AppliedRules or None
-        """
-        _check_k(k)
-        k = min(k, len(self.items))
-        n_users = histories.shape[0]
-        ranking = Ranking(np.empty((n_users, k), np.int64), np.empty((n_users, k), np.float32))
-        at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
-        for rows in blocks_of(n_users, at_once):
-            block = histories[rows[0] : rows[-1] + 1]
-            found = self._ranked(block, k, exclude_seen, rules)
-            ranking.positions[rows], ranking.scores[rows] = found.positions, found.scores
-        return ranking
-
-    def _ranked(
-        self, histories: csr_array, k: int, exclude_seen: bool, rules: AppliedRules | None
-    ) -> Ranking:
-        """Rank a block, looking deeper for those whose lists the rules leave short."""
-        if rules is None or not rules.rearranges:
-            return self._best(histories, k, exclude_seen, rules)
-        n_items = len(self.items)
-        depth = min(rules.depth(k), n_items)
-        ranking = rules.choose(self._best(histories, depth, exclude_seen, rules), k)
-        short = np.flatnonzero(ranking.positions[:, -1] < 0)
-        while len(short) and depth < n_items:
-            depth = min(8 * depth, n_items)
-            deeper = rules.choose(self._best(histories[short], depth, exclude_seen, rules), k)
-            ranking.positions[short], ranking.scores[short] = deeper.positions, deeper.scores
-            short = short[deeper.positions[:, -1] < 0]
-        return ranking
-
-    def _best(
-        self, histories: csr_array, k: int, exclude_seen: bool, rules: AppliedRules | None
-    ) -> Ranking:
-        allowed = None if rules is None else rules.allowed
-        ranking = self.items.search(
-            self.vae.user_vectors(histories),
-            k,
-            added=None if self.sparse is None else self.sparse.scores(histories),
-            excluded=histories if exclude_seen else None,
-            allowed=allowed,
-            offset=None if rules is None else rules.offset,
-        )
-        empty = np.diff(histories.indptr) == 0
-        if empty.any():
-            popular = self._popular(k, allowed)
-            ranking.positions[empty] = popular.positions
-            ranking.scores[empty] = popular.scores
-        return ranking
-
-    def _popular(self, k: int, allowed: NDArray[np.bool_] | None) -> Ranking:
-        share = self.vae.popularity.astype(np.float32)
-        if allowed is not None:
-            share = np.where(allowed, share, np.float32(-np.inf))
-        return top_k(share[None], k)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +142,8 @@ class Recommender:
         k: int = 10,
         exclude_seen: bool = True,
         rules: Rules = NO_RULES,
+        n_reasons: int = 0,
+        explore: int | None = None,
     ) -> list[RecommendationList]:
         """Recommend for known users, for one list of items, or for histories from outside.
 
@@ -238,6 +159,12 @@ class Recommender:
             At least 1. Fewer come back only where fewer exist.
         exclude_seen : bool
         rules : Rules
+        n_reasons : int
+            Above 0: each item tells so many items of the history that add most to its score,
+            and the interval of the score.
+        explore : int or None
+            A seed: items are then ranked by a code drawn from the posterior of each user's
+            (Thompson sampling), so that what is uncertain is tried.
 
         Returns
         -------
@@ -262,12 +189,22 @@ class Recommender:
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
-        ranking = self.rank(matrix, k, exclude_seen=exclude_seen, rules=self.applied(rules))
+        if explore is not None:
+            self.vae.require_codes("what is uncertain is told")
+        ranking = self.rank(
+            matrix, k, exclude_seen=exclude_seen, rules=self.applied(rules), explore=explore
+        )
         lengths = np.diff(matrix.indptr)
-        return [
+        lists = [
             self._list_of(name, ranking.positions[row], ranking.scores[row], k, lengths[row] == 0)
             for row, name in enumerate(names)
         ]
+        if n_reasons:
+            lists = [
+                self._explained(each, matrix[row : row + 1], n_reasons)
+                for row, each in enumerate(lists)
+            ]
+        return lists
 
     def rank(
         self,
@@ -276,10 +213,11 @@ class Recommender:
         *,
         exclude_seen: bool = True,
         rules: AppliedRules | None = None,
+        explore: int | None = None,
     ) -> Ranking:
         """Rank items for histories over the catalogue; see `ModelRanker`."""
         ranker = ModelRanker(self.vae, self.index.items, self.sparse)
-        return ranker(histories, k, exclude_seen=exclude_seen, rules=rules)
+        return ranker(histories, k, exclude_seen=exclude_seen, rules=rules, explore=explore)
 
     def applied(self, rules: Rules) -> AppliedRules:
         """Join rules to the model's catalogue and to what the workspace knows of its items.
@@ -311,7 +249,7 @@ class Recommender:
         ------
         UnknownIdError
         """
-        _check_k(k)
+        check_k(k)
         item = checked_id(item)
         (position,) = self.items.positions([item])
         query = self.index.item_directions.vectors[position][None]
@@ -330,7 +268,7 @@ class Recommender:
         ConfigError
             The model is of neighbours alone, which has no latent codes.
         """
-        _check_k(k)
+        check_k(k)
         self.vae.require_codes("users are compared")
         user = checked_id(user)
         code = self.vae.encode(self.histories(self.users.positions([user])))
@@ -359,6 +297,29 @@ class Recommender:
         )
         return RecommendationList(user, items, k, reason)
 
+    def _explained(
+        self, listed: RecommendationList, history: csr_array, n_reasons: int
+    ) -> RecommendationList:
+        """Add to each item its interval and what of the history adds most to its score."""
+        if listed.reason == "popularity" or not listed.items:
+            return listed
+        positions = self.items.positions([each.item for each in listed.items])
+        explainer = Explainer(self.vae, self.index.items.vectors, self.sparse)
+        added = explainer.contributions(history, positions)
+        half_widths = explainer.half_widths(history, positions[None])[0]
+        items = []
+        for one, by_item, half in zip(listed.items, added.T, half_widths, strict=True):
+            most = np.argsort(-by_item, kind="stable")[:n_reasons]
+            reasons = (
+                (self.items.ids[history.indices[each]], float(by_item[each]))
+                for each in most
+                if by_item[each] > 0
+            )
+            why = tuple(Because(item, score, self.titles.get(item)) for item, score in reasons)
+            low, high = one.score - float(half), one.score + float(half)
+            items.append(replace(one, low=low, high=high, why=why))
+        return replace(listed, items=tuple(items))
+
     def _neighbours(
         self, query: str, ids: IdMap, ranking: Ranking, k: int, titles: dict[str, str]
     ) -> list[Neighbour]:
@@ -371,8 +332,3 @@ class Recommender:
             Neighbour(each, rank, score, titles.get(each))
             for rank, (each, score) in enumerate(found[:k], start=1)
         ]
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise ConfigError(f"k is {k}, expected at least 1")

@@ -21,7 +21,7 @@ LAYERS = [
     {"recsys.evaluation"},
     {"recsys.batch"},
     {"recsys.recommender", "recsys.indexing", "recsys.verse", "recsys.clusters", "recsys.maps"},
-    {"recsys.tuning"},
+    {"recsys.tuning", "recsys.reasons", "recsys.model_ranker"},
     {"recsys.fusion", "recsys.rules"},
     {
         "recsys.index",

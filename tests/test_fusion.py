@@ -17,11 +17,12 @@ from recsys.fusion import SparsePath, choose_tau, load_sparse_path
 from recsys.index.item_index import ItemIndex
 from recsys.indexing import build_index
 from recsys.metrics import Metric
+from recsys.model_ranker import ModelRanker
 from recsys.neighbours.artefact import FILE, save_item_item
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import ItemItem, fit_item_item
 from recsys.recommendation import to_frame
-from recsys.recommender import ModelRanker, Recommender
+from recsys.recommender import Recommender
 from recsys.rules import Rules
 from recsys.vae.artefact import load_model, open_model, save_model
 

@@ -1,6 +1,8 @@
 """The trained VAE: histories -> latent codes -> scores, in numpy on both sides."""
 
+import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +33,13 @@ class VAEModule(nn.Module):
         self.encoder = Encoder(n_items, config)
         self.decoder = nn.Linear(config.latent_dim, n_items)
         self.labels = nn.Linear(config.latent_dim, n_labels) if n_labels else None
+
+
+class Posteriors(NamedTuple):
+    """Gaussian posteriors of codes; float32, both of shape (n_users, latent_dim)."""
+
+    means: NDArray[np.float32]
+    deviations: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +124,16 @@ class VAE:
         -------
         float32, shape (n_users, latent_dim)
         """
-        codes = np.empty((histories.shape[0], self.latent_dim), dtype=np.float32)
-        for rows in blocks_of(histories.shape[0], ENCODE_BATCH):
-            self._encode_batch(histories[rows[0] : rows[-1] + 1], out=codes[rows[0] : rows[-1] + 1])
-        return codes
+        return self.posteriors(histories).means
+
+    def posteriors(self, histories: csr_array) -> "Posteriors":
+        """Map histories to the posteriors of their codes; see `encode`."""
+        n_users = histories.shape[0]
+        found = Posteriors(*np.empty((2, n_users, self.latent_dim), dtype=np.float32))
+        for rows in blocks_of(n_users, ENCODE_BATCH):
+            block = slice(rows[0], rows[-1] + 1)
+            self._encode_batch(histories[block], found.means[block], found.deviations[block])
+        return found
 
     def user_vectors(self, histories: csr_array) -> NDArray[np.float32]:
         """Latent means with a 1 appended, so that the bias is one more dimension.
@@ -127,8 +142,20 @@ class VAE:
         -------
         float32, shape (n_users, latent_dim + 1)
         """
-        codes = self.encode(histories)
-        return np.concatenate([codes, np.ones((len(codes), 1), dtype=np.float32)], axis=1)
+        return with_ones(self.encode(histories))
+
+    def drawn_user_vectors(self, histories: csr_array, seed: int) -> NDArray[np.float32]:
+        """As `user_vectors`, of codes drawn from the posteriors (Thompson sampling).
+
+        What is drawn depends on the seed and the history alone, not on who else is asked for.
+        """
+        found = self.posteriors(histories)
+        noise = np.empty_like(found.means)
+        for row in range(len(noise)):
+            items = histories.indices[histories.indptr[row] : histories.indptr[row + 1]]
+            rng = np.random.default_rng([seed, zlib.crc32(items.astype(np.int64).tobytes())])
+            noise[row] = rng.standard_normal(self.latent_dim, dtype=np.float32)
+        return with_ones(found.means + found.deviations * noise)
 
     def item_vectors(self) -> NDArray[np.float32]:
         """Decoder rows [w_i, b_i]: a score is their product with a user vector.
@@ -210,15 +237,24 @@ class VAE:
         logits = (codes @ weight.T + bias) / len(heads)
         return np.asarray(softmax(logits, axis=1), dtype=np.float32)
 
-    def _encode_batch(self, histories: csr_array, out: NDArray[np.float32]) -> None:
+    def _encode_batch(
+        self, histories: csr_array, means: NDArray[np.float32], deviations: NDArray[np.float32]
+    ) -> None:
         block = model_input(histories, self.config, self.item_means)
         width = self.config.latent_dim
         for place, member in enumerate(self.members):
             device = member.decoder.weight.device
             batch = Batch.of(block, np.arange(histories.shape[0]), device)
+            columns = slice(place * width, (place + 1) * width)
             with torch.inference_mode():
-                mean, _ = member.encoder(batch)
-            out[:, place * width : (place + 1) * width] = mean.cpu().numpy()
+                mean, log_variance = member.encoder(batch)
+            means[:, columns] = mean.cpu().numpy()
+            deviations[:, columns] = (0.5 * log_variance).exp().cpu().numpy()
+
+
+def with_ones(codes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Append a 1 to each code: the bias is one more dimension of a score's inner product."""
+    return np.concatenate([codes, np.ones((len(codes), 1), dtype=np.float32)], axis=1)
 
 
 def without_members(train: Interactions) -> VAE:

@@ -279,6 +279,28 @@ def test_rules_that_cannot_be_kept_are_refused(cli, made, words, message):
     assert message in result.complaint
 
 
+# ---- reasons, and exploring
+
+
+def test_why_tells_reasons_and_intervals_in_every_format(cli, made, history_of):
+    words = ("recommend", "--user", "u001", "-k", "2", "--why")
+    (record,) = cli(*words, workspace=made).records
+    for each in record["items"]:
+        assert each["low"] < each["score"] < each["high"]
+        assert [*each["why"][0]] == ["item", "score", "title"]
+        assert {one["item"] for one in each["why"]} <= history_of["u001"]
+    table = cli(*words, "--format", "table", workspace=made).out
+    assert "because of" in table
+    assert f"{each['why'][0]['title']} (+{each['why'][0]['score']:.2f})" in table
+    assert cli(*words, "--format", "csv", workspace=made).out.startswith("user,item,rank,score\n")
+
+
+def test_exploring_is_repeatable_by_its_seed(cli, made):
+    words = ("recommend", "--user", "u001", "-k", "20", "--explore")
+    first, again, other = (cli(*words, seed, workspace=made).out for seed in "112")
+    assert first == again != other
+
+
 # ---- the table
 
 

@@ -1,0 +1,126 @@
+"""A model and its index as one ranker: what recommend, score and evaluate rank with."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.data.histories import blocks_of
+from recsys.errors import ConfigError
+from recsys.fusion import SparsePath
+from recsys.index.item_index import ItemIndex
+from recsys.ranking import Ranking, top_k
+from recsys.rules import AppliedRules
+from recsys.vae.model import VAE
+
+RANKED_AT_ONCE = 256
+"""Users whose scores on the item-item path are held at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a block of users is ranked by."""
+
+    histories: csr_array
+    exclude_seen: bool
+    rules: AppliedRules | None
+    explore: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRanker:
+    """A model and the index of its item vectors: what recommend, score and evaluate rank with."""
+
+    vae: VAE
+    items: ItemIndex
+    sparse: SparsePath | None = None
+
+    def __call__(
+        self,
+        histories: csr_array,
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        rules: AppliedRules | None = None,
+        explore: int | None = None,
+    ) -> Ranking:
+        """Rank the k best items for each history; an empty one is ranked by popularity.
+
+        At most n_items are listed, whatever k is.
+
+        Parameters
+        ----------
+        histories : csr_array of float32, shape (n_users, n_items)
+        k : int
+        exclude_seen : bool
+        rules : AppliedRules or None
+        explore : int or None
+            A seed: lists are then ranked by codes drawn from the posteriors, not by their means.
+        """
+        check_k(k)
+        k = min(k, len(self.items))
+        n_users = histories.shape[0]
+        ranking = Ranking(np.empty((n_users, k), np.int64), np.empty((n_users, k), np.float32))
+        at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
+        for rows in blocks_of(n_users, at_once):
+            block = histories[rows[0] : rows[-1] + 1]
+            found = self._ranked(_Asked(block, exclude_seen, rules, explore), k)
+            ranking.positions[rows], ranking.scores[rows] = found.positions, found.scores
+        return ranking
+
+    def _ranked(self, asked: _Asked, k: int) -> Ranking:
+        """Rank a block, looking deeper for those whose lists the rules leave short."""
+        rules = asked.rules
+        if rules is None or not rules.rearranges:
+            return self._best(asked, k)
+        n_items = len(self.items)
+        depth = min(rules.depth(k), n_items)
+        ranking = rules.choose(self._best(asked, depth), k)
+        short = np.flatnonzero(ranking.positions[:, -1] < 0)
+        while len(short) and depth < n_items:
+            depth = min(8 * depth, n_items)
+            rest = replace(asked, histories=asked.histories[short])
+            deeper = rules.choose(self._best(rest, depth), k)
+            ranking.positions[short], ranking.scores[short] = deeper.positions, deeper.scores
+            short = short[deeper.positions[:, -1] < 0]
+        return ranking
+
+    def _best(self, asked: _Asked, k: int) -> Ranking:
+        histories, rules = asked.histories, asked.rules
+        allowed = None if rules is None else rules.allowed
+        if asked.explore is None:
+            queries = self.vae.user_vectors(histories)
+        else:
+            queries = self.vae.drawn_user_vectors(histories, asked.explore)
+        ranking = self.items.search(
+            queries,
+            k,
+            added=None if self.sparse is None else self.sparse.scores(histories),
+            excluded=histories if asked.exclude_seen else None,
+            allowed=allowed,
+            offset=None if rules is None else rules.offset,
+        )
+        empty = np.diff(histories.indptr) == 0
+        if empty.any():
+            popular = self._popular(k, allowed)
+            ranking.positions[empty] = popular.positions
+            ranking.scores[empty] = popular.scores
+        return ranking
+
+    def _popular(self, k: int, allowed: NDArray[np.bool_] | None) -> Ranking:
+        share = self.vae.popularity.astype(np.float32)
+        if allowed is not None:
+            share = np.where(allowed, share, np.float32(-np.inf))
+        return top_k(share[None], k)
+
+
+def check_k(k: int) -> None:
+    """Refuse a length of lists below 1.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if k < 1:
+        raise ConfigError(f"k is {k}, expected at least 1")
