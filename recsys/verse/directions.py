@@ -40,7 +40,7 @@ class Directions:
     @property
     def dim(self) -> int:
         """Width of the vectors."""
-        return self.vae.latent_dim + int(self.pairs.characters.shape[1])
+        return self.vae.latent_dim + self.pairs.dim
 
     def of(self, histories: csr_array) -> NDArray[np.float32]:
         """Give one vector a text.

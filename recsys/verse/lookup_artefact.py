@@ -29,7 +29,9 @@ from recsys.verse.lookup import (
 from recsys.verse.pairs import PairEncoder, PairsConfig, PairsReport, train_pairs
 
 KIND = "lookup"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""An older look-up is built anew: it is made of model and poems, and holds nothing else."""
+
 MADE_BY = "recsys similar --poem"
 
 TEXTS_AT_ONCE = 8192
@@ -94,10 +96,8 @@ def build_lookup(
         metrics={f"n_{name}": len(each) for name, each in texts.items()},
         fingerprints=fingerprints,
     ) as folder:
-        save_file(
-            {"characters": pairs.characters, "centre": directions.centre},
-            folder / "directions.safetensors",
-        )
+        save_file(pairs.tensors(), folder / "pairs.safetensors")
+        save_file({"centre": directions.centre}, folder / "centre.safetensors")
         save_file(
             {"couplets": of_couplet.astype(np.int32), "lines": of_line.astype(np.int32)},
             folder / "poem_of.safetensors",
@@ -108,13 +108,15 @@ def build_lookup(
 
 
 def is_current(path: Path, model: storage.Artefact, store: InteractionStore) -> bool:
-    """Whether a look-up is there that was built from this model and these poems."""
+    """Whether a look-up of this format is there that was built from this model and these poems."""
     folder = storage.existing_folder(path)
     if folder is None:
         return False
-    built_from = storage.read_manifest(folder).fingerprints
+    manifest = storage.read_manifest(folder)
+    built_from = manifest.fingerprints
     return (
-        built_from.get("model") == model.manifest.fingerprint
+        manifest.format_version == FORMAT_VERSION
+        and built_from.get("model") == model.manifest.fingerprint
         and built_from.get("poems") == store.artefact.manifest.fingerprint
     )
 
@@ -130,9 +132,10 @@ def load_lookup(path: Path, vae: VAE, store: InteractionStore) -> PoemLookup:
     artefact = storage.open_artefact(path, KIND, FORMAT_VERSION, made_by=MADE_BY)
     poems = _poems(store)
     try:
-        tensors = load_file(artefact.file("directions.safetensors"))
+        pairs = PairEncoder.of_tensors(load_file(artefact.file("pairs.safetensors")))
+        centre = load_file(artefact.file("centre.safetensors"))["centre"]
         poem_of = load_file(artefact.file("poem_of.safetensors"))
-        directions = Directions(vae, PairEncoder(tensors["characters"]), tensors["centre"])
+        directions = Directions(vae, pairs, centre)
         lookup = PoemLookup(
             poems=poems,
             unit=unit_of(store),
@@ -143,7 +146,7 @@ def load_lookup(path: Path, vae: VAE, store: InteractionStore) -> PoemLookup:
                 for name in ("couplets", "lines")
             },
         )
-    except (SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError, RuntimeError) as error:
         raise ArtefactError(f"{path} is not whole ({error}): delete it") from error
     parts = (lookup.couplets, lookup.lines)
     dims = {lookup.whole.dim, *(each.index.dim for each in parts)}

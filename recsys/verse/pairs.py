@@ -1,22 +1,23 @@
 """An encoder of bags of characters, trained so that half of a poem finds its other half.
 
-Each character has a vector; a text is the sum of its characters' vectors, divided by its length.
+Each character has a vector; a text is the sum of its characters' vectors, corrected by a layer that
+sees the whole of it.
 The loss is InfoNCE in both directions (van den Oord et al. 2018, eq. 4): of all other halves of
 the batch each half should be nearest to its own.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from torch.nn.functional import cross_entropy, embedding_bag, normalize
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, embedding_bag, normalize, relu
 
 from recsys.errors import ConfigError, DataError
-from recsys.index.item_index import unit_vectors
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class PairsConfig:
 
     Parameters
     ----------
-    dim : int
+    dim, hidden_dim : int
     epochs, batch_size : int
         A batch holds so many poems, or all where there are fewer.
     learning_rate : float
@@ -38,16 +39,18 @@ class PairsConfig:
     """
 
     dim: int = 128
-    epochs: int = 12
+    hidden_dim: int = 512
+    epochs: int = 16
     batch_size: int = 512
     learning_rate: float = 3e-3
-    dropout: float = 0.3
+    dropout: float = 0.5
     temperature: float = 0.1
     seed: int = 42
 
     def __post_init__(self) -> None:
         for key, value, good, expected in (
             ("dim", self.dim, self.dim >= 1, "at least 1"),
+            ("hidden_dim", self.hidden_dim, self.hidden_dim >= 1, "at least 1"),
             ("epochs", self.epochs, self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size, self.batch_size >= 2, "at least 2"),
             ("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0"),
@@ -67,33 +70,100 @@ class PairsReport:
     loss: float
 
 
+class PairNetwork(nn.Module):
+    """Weights of the encoder.
+
+    With x the unit vector of the sum of a text's weighted characters' vectors, its code is the
+    unit vector of x + W2 relu(W1 x + b1) + b2: which characters stand together counts as well.
+    """
+
+    def __init__(self, n_items: int, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(n_items, dim) / math.sqrt(dim))
+        self.log_weights = nn.Parameter(torch.zeros(n_items))
+        self.hidden = nn.Linear(dim, hidden_dim)
+        self.correction = nn.Linear(hidden_dim, dim)
+        nn.init.zeros_(self.correction.weight)
+
+    def forward(self, bags: csr_array, kept: Tensor | None = None) -> Tensor:
+        """Encode bags of characters.
+
+        Parameters
+        ----------
+        bags : csr_array, shape (n_texts, n_items)
+            Only which characters occur counts.
+        kept : float32 or None, shape (nnz,)
+            0 for an entry that is hidden, 1 for the others.
+
+        Returns
+        -------
+        float32, shape (n_texts, dim)
+        """
+        items = torch.from_numpy(bags.indices.astype(np.int64))
+        weights = self.log_weights.exp()[items]
+        sums = embedding_bag(
+            items,
+            self.vectors,
+            torch.from_numpy(bags.indptr[:-1].astype(np.int64)),
+            mode="sum",
+            per_sample_weights=weights if kept is None else kept * weights,
+        )
+        plain = normalize(sums, dim=1)
+        # Numbers of unit size going in, as layers are made for.
+        hidden = relu(self.hidden(plain * math.sqrt(plain.shape[1])))
+        return normalize(plain + self.correction(hidden), dim=1)
+
+
 @dataclass(frozen=True, eq=False)
 class PairEncoder:
     """The trained encoder.
 
     Parameters
     ----------
-    characters : float32, shape (n_items, dim)
-        A character's vector, times its weight.
+    network : PairNetwork
     """
 
-    characters: NDArray[np.float32]
+    network: PairNetwork
 
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self.network.vectors.shape[1]
+
+    @torch.inference_mode()
     def encode(self, histories: csr_array) -> NDArray[np.float32]:
         """Map histories to vectors of length 1; zeros where a history is empty.
 
         Parameters
         ----------
-        histories : csr_array, shape (n_texts, n_items)
+        histories : csr_array of float32, shape (n_texts, n_items)
             Only which characters occur counts.
 
         Returns
         -------
         float32, shape (n_texts, dim)
         """
-        ones = np.ones(histories.nnz, dtype=np.float32)
-        present = csr_array((ones, histories.indices, histories.indptr), shape=histories.shape)
-        return unit_vectors(np.asarray(present @ self.characters))
+        codes = np.asarray(self.network(histories).numpy())
+        codes[np.diff(histories.indptr) == 0] = 0
+        return codes
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """The weights by name, to be saved."""
+        return {name: each.numpy() for name, each in self.network.state_dict().items()}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, NDArray[np.float32]]) -> "PairEncoder":
+        """Bring back what `tensors` gave.
+
+        Raises
+        ------
+        KeyError, RuntimeError
+            The tensors are other ones, or do not fit together.
+        """
+        n_items, dim = tensors["vectors"].shape
+        network = PairNetwork(n_items, dim, len(tensors["hidden.bias"]))
+        network.load_state_dict({name: torch.from_numpy(each) for name, each in tensors.items()})
+        return cls(network.eval())
 
 
 def train_pairs(
@@ -127,11 +197,13 @@ def train_pairs(
     rng = np.random.default_rng(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        vectors = torch.randn(couplets.shape[1], config.dim) / math.sqrt(config.dim)
-    log_weights = torch.from_numpy(_first_weights(couplets)).log()
-    sharpness = torch.tensor(-math.log(config.temperature))
-    parameters = [each.requires_grad_() for each in (vectors, log_weights, sharpness)]
-    optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+        network = PairNetwork(couplets.shape[1], config.dim, config.hidden_dim)
+    with torch.no_grad():
+        network.log_weights.copy_(torch.from_numpy(_first_weights(couplets)).log())
+    sharpness = torch.tensor(-math.log(config.temperature), requires_grad=True)
+    optimiser = torch.optim.Adam(
+        [*network.parameters(), sharpness], lr=config.learning_rate, fused=True
+    )
     batch_size = min(config.batch_size, len(starts))
     n_steps = len(starts) // batch_size
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.epochs * n_steps)
@@ -140,7 +212,7 @@ def train_pairs(
         total = 0.0
         for poems in order:
             sides = _halves(couplets, starts[poems], counts[poems], rng)
-            codes = [_encode(side, vectors, log_weights, config.dropout, rng) for side in sides]
+            codes = [network(side, _kept(side.nnz, config.dropout, rng)) for side in sides]
             logits = sharpness.exp() * codes[0] @ codes[1].T
             own = torch.arange(batch_size)
             loss = (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
@@ -151,7 +223,7 @@ def train_pairs(
             total += float(loss.detach())
         if on_epoch is not None:
             on_epoch(PairsReport(epoch, config.epochs, total / n_steps))
-    return PairEncoder((vectors * log_weights.exp()[:, None]).detach().numpy())
+    return PairEncoder(network.eval())
 
 
 def _poems_with_halves(poem_of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -189,20 +261,5 @@ def _halves(
     return side(~is_second), side(is_second)
 
 
-def _encode(
-    bags: csr_array,
-    vectors: torch.Tensor,
-    log_weights: torch.Tensor,
-    dropout: float,
-    rng: np.random.Generator,
-) -> torch.Tensor:
-    items = torch.from_numpy(bags.indices.astype(np.int64))
-    kept = torch.from_numpy((rng.random(bags.nnz) >= dropout).astype(np.float32))
-    sums = embedding_bag(
-        items,
-        vectors,
-        torch.from_numpy(bags.indptr[:-1].astype(np.int64)),
-        mode="sum",
-        per_sample_weights=kept * log_weights.exp()[items],
-    )
-    return normalize(sums, dim=1)
+def _kept(n: int, dropout: float, rng: np.random.Generator) -> Tensor:
+    return torch.from_numpy((rng.random(n) >= dropout).astype(np.float32))
