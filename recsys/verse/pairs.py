@@ -40,10 +40,10 @@ class PairsConfig:
 
     dim: int = 128
     hidden_dim: int = 512
-    epochs: int = 16
+    epochs: int = 20
     batch_size: int = 512
     learning_rate: float = 3e-3
-    dropout: float = 0.5
+    dropout: float = 0.3
     temperature: float = 0.1
     seed: int = 42
 
