@@ -29,7 +29,7 @@ def checked_ids(ids: Iterable[str], name: str) -> list[str]:
 
     Examples
     --------
-    >>> checked_ids(np.array(["007", "x"]), "users")
+    >>> checked_ids(pd.Series(["007", "x"]), "users")
     ['007', 'x']
     """
     if isinstance(ids, str):
