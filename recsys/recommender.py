@@ -176,7 +176,8 @@ class Recommender:
         UnknownIdError
             A user or an item of the list is not known.
         ConfigError
-            A single text instead of a list, or ids that are no text.
+            A single text instead of a list, ids that are no text, a seed below 0, or a rule that
+            looks at what is not known.
         """
         if sum(given is not None for given in (users, items, histories)) != 1:
             raise ConfigError("give exactly one of users, items and histories")
@@ -191,6 +192,8 @@ class Recommender:
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
         if explore is not None:
             self.vae.require_codes("what is uncertain is told")
+            if explore < 0:
+                raise ConfigError(f"explore is {explore}, expected a seed of 0 or more")
         ranking = self.rank(
             matrix, k, exclude_seen=exclude_seen, rules=self.applied(rules), explore=explore
         )

@@ -87,6 +87,11 @@ def test_exploring_depends_on_seed_and_history_alone(recommender):
     assert {each.user: [one.item for one in each.items] for each in plain} != together
 
 
+def test_a_negative_seed_is_refused(recommender):
+    with pytest.raises(ConfigError, match="explore is -1, expected a seed of 0 or more"):
+        recommender.recommend(["u001"], explore=-1)
+
+
 def test_terms_of_the_item_item_path_are_exact(recommender, matrix_of):
     from recsys.fusion import SparsePath
     from recsys.neighbours.item_item import ItemItem
