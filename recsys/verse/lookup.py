@@ -195,7 +195,8 @@ class PoemLookup:
         for rank, (poem, score) in enumerate(zip(poems, scores, strict=True), start=1):
             stop = start + len(poem.lines)
             closest = poem.lines[int(likeness[start:stop].argmax())]
-            found.append(SimilarPoem(poem, rank, float(score), closest))
+            # 8 bits a number may round a cosine to a little above 1.
+            found.append(SimilarPoem(poem, rank, min(float(score), 1.0), closest))
             start = stop
         return found
 
