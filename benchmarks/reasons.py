@@ -64,7 +64,7 @@ def main() -> None:
         n = len(history.indices)
         if n <= 2 * NAMED:
             continue
-        item = int(recommender.rank(history, 1).positions[0, 0])
+        item = int(recommender.ranker(history, 1).positions[0, 0])
         started = time.perf_counter()
         added = explainer.contributions(history, np.array([item]))[:, 0]
         seconds += time.perf_counter() - started

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recsys.errors import ConfigError, TrainingError
+from recsys.errors import ArtefactError, ConfigError, TrainingError
 from recsys.storage import write_atomically
 
 from .options import Session, use_machine
@@ -75,10 +75,18 @@ def _begun_with(workspace: "Workspace", resolved: "Resolved") -> "VerseConfig":
     ------
     ConfigError
         A flag contradicts them.
+    ArtefactError
+        They are missing or damaged.
     """
     from recsys.verse.config import VerseConfig
 
-    before = json.loads(workspace.verse_settings.read_bytes())
+    try:
+        before = asdict(VerseConfig(**json.loads(workspace.verse_settings.read_bytes())))
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtefactError(
+            f"{workspace.verse_settings} is missing or damaged ({error}): train again without "
+            "--resume"
+        ) from error
     for key, value in resolved.explicit().items():
         section, _, name = key.partition(".")
         if section == "verse" and before[name] != value:

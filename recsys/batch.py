@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from recsys.data.histories import blocks_of
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError, ConfigError
+from recsys.model_ranker import check_k
 from recsys.ranking import Ranking
 from recsys.recommender import Recommender
 from recsys.rules import NO_RULES, AppliedRules, Rules
@@ -49,8 +50,7 @@ class ScoreJob:
     block_size: int = 4096
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ConfigError(f"k is {self.k}, expected at least 1")
+        check_k(self.k)
         if self.block_size < 1:
             raise ConfigError(f"the block size is {self.block_size}, expected at least 1")
 
@@ -134,7 +134,7 @@ def _finish_block(
     if path.exists():
         return _read_tally(path)
     histories = recommender.histories(rows)
-    ranking = recommender.rank(histories, job.k, exclude_seen=job.exclude_seen, rules=rules)
+    ranking = recommender.ranker(histories, job.k, exclude_seen=job.exclude_seen, rules=rules)
     tally = {
         "n_short": int(((ranking.positions >= 0).sum(axis=1) < job.k).sum()),
         "n_popular": int((np.diff(histories.indptr) == 0).sum()),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import svds
 
-from recsys.data.artefact import InteractionStore
+from recsys.data.artefact import InteractionStore, rows_of
 from recsys.data.histories import Histories, blocks_of
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, DataError
@@ -298,7 +298,7 @@ def comparable_columns(attributes: pd.DataFrame) -> list[str]:
 def _attributes(table: pd.DataFrame, key: str, ids: IdMap) -> pd.DataFrame:
     """Everything known of `ids` but what names them, in their order; "" where nothing is."""
     columns = [each for each in table.columns if each not in _NO_ATTRIBUTES]
-    return table.set_index(key)[columns].reindex(ids.ids, fill_value="").reset_index(drop=True)
+    return rows_of(table, key, ids)[columns]
 
 
 def _attribute_features(attributes: pd.DataFrame) -> tuple[csr_array, tuple[str, ...]]:

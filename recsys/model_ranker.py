@@ -76,14 +76,15 @@ class ModelRanker:
             return self._best(asked, k)
         n_items = len(self.items)
         depth = min(rules.depth(k), n_items)
-        ranking = rules.choose(self._best(asked, depth), k)
-        short = np.flatnonzero(ranking.positions[:, -1] < 0)
+        best = self._best(asked, depth)
+        ranking = rules.choose(best, k)
+        short = np.flatnonzero(_is_short(ranking) & ~_is_short(best))
         while len(short) and depth < n_items:
             depth = min(8 * depth, n_items)
-            rest = replace(asked, histories=asked.histories[short])
-            deeper = rules.choose(self._best(rest, depth), k)
+            best = self._best(replace(asked, histories=asked.histories[short]), depth)
+            deeper = rules.choose(best, k)
             ranking.positions[short], ranking.scores[short] = deeper.positions, deeper.scores
-            short = short[deeper.positions[:, -1] < 0]
+            short = short[_is_short(deeper) & ~_is_short(best)]
         return ranking
 
     def _best(self, asked: _Asked, k: int) -> Ranking:
@@ -113,6 +114,11 @@ class ModelRanker:
         if allowed is not None:
             share = np.where(allowed, share, np.float32(-np.inf))
         return top_k(share[None], k)
+
+
+def _is_short(ranking: Ranking) -> NDArray[np.bool_]:
+    """Whether fewer were found than there is room for; shape (n_users,)."""
+    return np.asarray(ranking.positions[:, -1] < 0)
 
 
 def check_k(k: int) -> None:

@@ -65,27 +65,27 @@ class Explainer:
             parts += np.float32(self.sparse.tau) * rows[:, positions].toarray()
         return parts
 
-    def half_widths(
-        self, histories: csr_array, positions: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """How far a score may be off on each side, by the spread of the history's code.
+    def intervals(self, history: csr_array, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """How far the scores of some items may be off, by the spread of the history's code.
 
         Parameters
         ----------
-        histories : csr_array of float32, shape (n_users, n_items)
-        positions : int64, shape (n_users, k)
-            Items of each user; -1 for none.
+        history : csr_array of float32, shape (1, n_items)
+        positions : int64, shape (k,)
 
         Returns
         -------
-        float32, shape (n_users, k)
-            Half of the interval that holds 95 % of the scores of codes drawn from the posterior;
-            the item-item path has no spread, and adds nothing.
+        float32, shape (2, k)
+            Lower and upper bounds that hold 95 % of the scores of codes drawn from the posterior;
+            the item-item path has no spread.
         """
-        variances = with_ones(self.vae.posteriors(histories).deviations ** 2)
-        variances[:, -1] = 0  # of the bias
-        squares = self.vectors[positions] ** 2
-        return np.asarray(NORMAL_95 * np.sqrt(np.einsum("ukd,ud->uk", squares, variances)))
+        found = self.vae.posteriors(history)
+        vectors = self.vectors[positions]
+        score = (with_ones(found.means) @ vectors.T)[0]
+        if self.sparse is not None:
+            score += self.sparse.scores(history).toarray()[0, positions]
+        half = NORMAL_95 * np.sqrt(vectors[:, :-1] ** 2 @ found.deviations[0] ** 2)
+        return np.stack([score - half, score + half]).astype(np.float32)
 
 
 def _without_each(history: csr_array, removed: NDArray[np.int64]) -> csr_array:

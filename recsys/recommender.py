@@ -194,9 +194,8 @@ class Recommender:
             self.vae.require_codes("what is uncertain is told")
             if explore < 0:
                 raise ConfigError(f"explore is {explore}, expected a seed of 0 or more")
-        ranking = self.rank(
-            matrix, k, exclude_seen=exclude_seen, rules=self.applied(rules), explore=explore
-        )
+        applied = self.applied(rules)
+        ranking = self.ranker(matrix, k, exclude_seen=exclude_seen, rules=applied, explore=explore)
         lengths = np.diff(matrix.indptr)
         lists = [
             self._list_of(name, ranking.positions[row], ranking.scores[row], k, lengths[row] == 0)
@@ -204,23 +203,15 @@ class Recommender:
         ]
         if n_reasons:
             lists = [
-                self._explained(each, matrix[row : row + 1], n_reasons)
+                self._explained(each, matrix[row : row + 1], n_reasons, applied)
                 for row, each in enumerate(lists)
             ]
         return lists
 
-    def rank(
-        self,
-        histories: csr_array,
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        rules: AppliedRules | None = None,
-        explore: int | None = None,
-    ) -> Ranking:
-        """Rank items for histories over the catalogue; see `ModelRanker`."""
-        ranker = ModelRanker(self.vae, self.index.items, self.sparse)
-        return ranker(histories, k, exclude_seen=exclude_seen, rules=rules, explore=explore)
+    @cached_property
+    def ranker(self) -> ModelRanker:
+        """Ranks items for histories over the catalogue."""
+        return ModelRanker(self.vae, self.index.items, self.sparse)
 
     def applied(self, rules: Rules) -> AppliedRules:
         """Join rules to the model's catalogue and to what the workspace knows of its items.
@@ -301,7 +292,7 @@ class Recommender:
         return RecommendationList(user, items, k, reason)
 
     def _explained(
-        self, listed: RecommendationList, history: csr_array, n_reasons: int
+        self, listed: RecommendationList, history: csr_array, n_reasons: int, rules: AppliedRules
     ) -> RecommendationList:
         """Add to each item its interval and what of the history adds most to its score."""
         if listed.reason == "popularity" or not listed.items:
@@ -309,9 +300,11 @@ class Recommender:
         positions = self.items.positions([each.item for each in listed.items])
         explainer = Explainer(self.vae, self.index.items.vectors, self.sparse)
         added = explainer.contributions(history, positions)
-        half_widths = explainer.half_widths(history, positions[None])[0]
+        bounds = explainer.intervals(history, positions)
+        if rules.offset is not None:
+            bounds += rules.offset[positions]
         items = []
-        for one, by_item, half in zip(listed.items, added.T, half_widths, strict=True):
+        for one, by_item, (low, high) in zip(listed.items, added.T, bounds.T, strict=True):
             most = np.argsort(-by_item, kind="stable")[:n_reasons]
             reasons = (
                 (self.items.ids[history.indices[each]], float(by_item[each]))
@@ -319,8 +312,7 @@ class Recommender:
                 if by_item[each] > 0
             )
             why = tuple(Because(item, score, self.titles.get(item)) for item, score in reasons)
-            low, high = one.score - float(half), one.score + float(half)
-            items.append(replace(one, low=low, high=high, why=why))
+            items.append(replace(one, low=float(low), high=float(high), why=why))
         return replace(listed, items=tuple(items))
 
     def _neighbours(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys.data.artefact import rows_of
 from recsys.data.ids import IdMap
 from recsys.data.where import known_column, parse_where
 from recsys.errors import ConfigError
@@ -160,8 +161,8 @@ class AppliedRules:
         return digest.hexdigest()
 
     def depth(self, k: int) -> int:
-        """How many of the best a list of k is put together from, at first."""
-        return DIVERSE_AMONG * k if self.rearranges else k
+        """How many of the best a rearranged list of k is put together from, at first."""
+        return DIVERSE_AMONG * k
 
     def choose(self, ranking: Ranking, k: int) -> Ranking:
         """Put lists of k together from longer ones; -1 where too few of them may be given.
@@ -172,8 +173,6 @@ class AppliedRules:
             Best first, without what is not allowed.
         k : int
         """
-        if not self.rearranges:
-            return ranking
         positions = np.full((len(ranking.positions), k), -1, dtype=np.int64)
         scores = np.full(positions.shape, -np.inf, dtype=np.float32)
         for row, (found, values) in enumerate(zip(ranking.positions, ranking.scores, strict=True)):
@@ -193,8 +192,8 @@ class AppliedRules:
         """Choose k greedily: the best by score, less the likeness to the most alike chosen."""
         vectors = self.catalogue.directions()[positions]
         groups = self._groups(positions)
-        spread = float(np.ptp(scores)) if len(scores) else 0.0
-        relevance = (scores - scores.min(initial=np.inf)) / (spread or 1.0)
+        lowest, highest = scores.min(initial=np.inf), scores.max(initial=-np.inf)
+        relevance = (scores - lowest) / ((highest - lowest) or 1)
         likeness = np.zeros(len(positions), dtype=np.float32)
         open_ = np.ones(len(positions), dtype=bool)
         chosen: list[int] = []
@@ -242,8 +241,7 @@ def attributes_of(items: IdMap, table: pd.DataFrame) -> pd.DataFrame:
             "nothing is known of the items that a rule could look at: run "
             "`recsys ingest --items FILE` with a file of their attributes"
         )
-    rows = table.set_index("item_id", drop=False).reindex(pd.Index(items.ids), fill_value="")
-    return rows.assign(item_id=items.ids)
+    return rows_of(table, "item_id", items)
 
 
 def _first_of_groups(groups: NDArray[np.int64], most: int) -> NDArray[np.bool_]:

@@ -24,6 +24,7 @@ def check_range(
     at_least: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    at_most: float | None = None,
 ) -> None:
     """Refuse a number that is not finite or out of bounds.
 
@@ -32,7 +33,7 @@ def check_range(
     key : str
         section.key, to be named.
     value : float
-    at_least, above, below : float or None
+    at_least, above, below, at_most : float or None
         Bounds; None: none.
 
     Raises
@@ -50,5 +51,8 @@ def check_range(
     if below is not None:
         good &= value < below
         expected.append(f"below {below}")
+    if at_most is not None:
+        good &= value <= at_most
+        expected.append(f"at most {at_most}")
     if not good:
         raise ConfigError(f"{key} is {value}, expected {' and '.join(expected)}")

@@ -11,6 +11,7 @@ import pytest
 from recsys.batch import ScoreJob, score_everyone
 from recsys.data.artefact import save_interactions
 from recsys.errors import ArtefactError, ConfigError
+from recsys.model_ranker import ModelRanker
 from recsys.recommendation import to_frame
 from recsys.recommender import Recommender
 from recsys.rules import Rules
@@ -81,13 +82,13 @@ def test_only_the_blocks_that_are_missing_are_computed_again(recommender, scored
     (scored / "part-00002.parquet").unlink()
     (scored / "_manifest.json").unlink()
     ranked = []
-    rank = Recommender.rank
+    rank = ModelRanker.__call__
 
     def watched(self, histories, *arguments, **options):
         ranked.append(histories.shape[0])
         return rank(self, histories, *arguments, **options)
 
-    monkeypatch.setattr(Recommender, "rank", watched)
+    monkeypatch.setattr(ModelRanker, "__call__", watched)
     report = score_everyone(recommender, scored, JOB)
     assert ranked == [128]
     assert (report.n_blocks, report.n_blocks_reused) == (5, 4)
@@ -101,7 +102,7 @@ def test_only_the_blocks_that_are_missing_are_computed_again(recommender, scored
 
 
 def test_a_second_run_computes_nothing(recommender, scored, monkeypatch):
-    monkeypatch.delattr(Recommender, "rank")
+    monkeypatch.delattr(ModelRanker, "__call__")
     report = score_everyone(recommender, scored, JOB)
     assert report.n_blocks_reused == 5
     assert report.n_rows == 6000

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 
 from recsys.errors import ConfigError
 from recsys.reasons import Explainer
+from recsys.rules import Rules
 
 
 def row_of(recommender, user: str) -> csr_array:
@@ -48,6 +49,22 @@ def test_reasons_come_with_the_items_best_first(recommender):
         assert one.why[0].title == recommender.titles[one.why[0].item]
 
 
+def test_intervals_are_of_the_score_and_not_of_a_draw_of_it(recommender):
+    (plain,) = recommender.recommend(["u001"], k=240, n_reasons=1)
+    (drawn,) = recommender.recommend(["u001"], k=240, n_reasons=1, explore=1)
+    bounds = {one.item: (one.low, one.high) for one in plain.items}
+    for one in drawn.items:
+        assert (one.low, one.high) == pytest.approx(bounds[one.item], abs=1e-4)
+
+
+def test_the_dial_moves_score_and_interval_alike(recommender):
+    rules = Rules(popularity=-1)
+    (each,) = recommender.recommend(["u001"], k=5, n_reasons=1, rules=rules)
+    assert [one.score for one in each.items] == pytest.approx(
+        [(one.low + one.high) / 2 for one in each.items], abs=1e-4
+    )
+
+
 def test_popularity_has_no_reasons(recommender):
     (each,) = recommender.recommend(items=[], k=3, n_reasons=2)
     assert [(one.why, one.low) for one in each.items] == [((), None)] * 3
@@ -59,17 +76,18 @@ def test_one_item_alone_is_the_reason(recommender):
 
 
 def test_intervals_hold_95_percent_of_drawn_scores(recommender):
-    history, positions = row_of(recommender, "u300"), np.array([[3, 77, 140]])
+    history, positions = row_of(recommender, "u300"), np.array([3, 77, 140])
     explainer = Explainer(recommender.vae, recommender.index.items.vectors)
-    half = explainer.half_widths(history, positions)[0]
-    mean = recommender.vae.score(history)[0, positions[0]]
+    low, high = explainer.intervals(history, positions)
+    mean = recommender.vae.score(history)[0, positions]
+    np.testing.assert_allclose((low + high) / 2, mean, atol=1e-4)
     drawn = np.array(
         [
-            recommender.vae.drawn_user_vectors(history, seed)[0] @ explainer.vectors[positions[0]].T
+            recommender.vae.drawn_user_vectors(history, seed)[0] @ explainer.vectors[positions].T
             for seed in range(2000)
         ]
     )
-    inside = (np.abs(drawn - mean) <= half).mean(axis=0)
+    inside = ((low <= drawn) & (drawn <= high)).mean(axis=0)
     assert inside == pytest.approx(0.95, abs=0.02)
 
 

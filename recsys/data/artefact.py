@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 
 from recsys import storage
 from recsys.data.id_store import load_ids, save_ids
+from recsys.data.ids import IdMap
 from recsys.data.interactions import Events, Interactions, ValueKind
 from recsys.data.poems import TABLE_COLUMNS, Poem, poems_of
 from recsys.errors import ArtefactError
@@ -92,6 +93,21 @@ class InteractionStore:
 
     def _array(self, name: str) -> NDArray[Any]:
         return _load_array(self.artefact.file(f"{name}.npy"))
+
+
+def rows_of(table: pd.DataFrame, key: str, ids: IdMap) -> pd.DataFrame:
+    """Give the row of each id of a table of text, in their order; "" where nothing is known.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Every cell a str.
+    key : str
+        Its column of ids, each there once.
+    ids : IdMap
+    """
+    rows = table.set_index(key, drop=False).reindex(pd.Index(ids.ids), fill_value="")
+    return rows.assign(**{key: ids.ids}).reset_index(drop=True)
 
 
 def save_interactions(

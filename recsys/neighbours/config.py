@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from recsys.errors import ConfigError
+from recsys.settings import check_range
 
 FIT_WORK = 6.5e11
 """Multiplications that a fit may cost when not told otherwise, counted as items x neighbours^3."""
@@ -41,21 +41,13 @@ class NeighboursConfig:
     gram_mb: int = 4096
 
     def __post_init__(self) -> None:
-        for key, value, good, expected in (
-            (
-                "n_neighbours",
-                self.n_neighbours,
-                self.n_neighbours is None or self.n_neighbours >= 1,
-                "at least 1",
-            ),
-            ("ridge", self.ridge, 0 < self.ridge < float("inf"), "above 0"),
-            ("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1"),
-            ("user_exponent", self.user_exponent, 0 <= self.user_exponent <= 2, "from 0 to 2"),
-            ("gram_mb", self.gram_mb, self.gram_mb >= 0, "at least 0"),
-            ("memory_mb", self.memory_mb, self.memory_mb >= 1, "at least 1"),
-        ):
-            if not good:
-                raise ConfigError(f"neighbours.{key} is {value}, expected {expected}")
+        if self.n_neighbours is not None:
+            check_range("neighbours.n_neighbours", self.n_neighbours, at_least=1)
+        check_range("neighbours.ridge", self.ridge, above=0)
+        check_range("neighbours.dropout", self.dropout, at_least=0, below=1)
+        check_range("neighbours.user_exponent", self.user_exponent, at_least=0, at_most=2)
+        check_range("neighbours.gram_mb", self.gram_mb, at_least=0)
+        check_range("neighbours.memory_mb", self.memory_mb, at_least=1)
 
     def sized_for(self, n_items: int) -> "NeighboursConfig":
         """Decide `n_neighbours` where it is left to the size of the catalogue.

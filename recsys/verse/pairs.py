@@ -17,7 +17,8 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding_bag, normalize, relu
 
-from recsys.errors import ConfigError, DataError
+from recsys.errors import DataError
+from recsys.settings import check_range
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,12 @@ class PairsConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for key, value, good, expected in (
-            ("dim", self.dim, self.dim >= 1, "at least 1"),
-            ("hidden_dim", self.hidden_dim, self.hidden_dim >= 1, "at least 1"),
-            ("epochs", self.epochs, self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size, self.batch_size >= 2, "at least 2"),
-            ("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0"),
-            ("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1"),
-            ("temperature", self.temperature, self.temperature > 0, "above 0"),
-        ):
-            if not good:
-                raise ConfigError(f"pairs.{key} is {value}, expected {expected}")
+        for key in ("dim", "hidden_dim", "epochs"):
+            check_range(f"pairs.{key}", getattr(self, key), at_least=1)
+        check_range("pairs.batch_size", self.batch_size, at_least=2)
+        check_range("pairs.learning_rate", self.learning_rate, above=0)
+        check_range("pairs.dropout", self.dropout, at_least=0, below=1)
+        check_range("pairs.temperature", self.temperature, above=0)
 
 
 @dataclass(frozen=True)

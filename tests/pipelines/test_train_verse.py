@@ -93,6 +93,13 @@ def test_an_interrupted_training_goes_on_with_its_settings(
     assert (killed.code, "go on with `recsys train --verse --resume`" in killed.err) == (130, True)
     refused = cli("train", "--verse", "--resume", "--epochs", "5", workspace=root)
     assert (refused.code, "verse.epochs is 2 in" in refused.complaint) == (2, True)
+    settings = root / "runs" / "verse" / "settings.json"
+    begun_with = settings.read_bytes()
+    for damaged in (b"", b"[]", b'{"width": 1}'):
+        settings.write_bytes(damaged)
+        refused = cli("train", "--verse", "--resume", workspace=root)
+        assert (refused.code, f"{settings} is missing or damaged" in refused.complaint) == (1, True)
+    settings.write_bytes(begun_with)
     resumed = cli("train", "--verse", "--resume", workspace=root)
     assert resumed.code == 0, resumed.err
     log = (root / "runs" / "verse" / "metrics.jsonl").read_text(encoding="utf-8")

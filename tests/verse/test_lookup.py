@@ -204,6 +204,12 @@ def test_a_look_up_belongs_to_its_model_and_its_poems(artefacts, tmp_path):
     assert not is_current(tmp_path / "none", model, store)
 
 
+def test_a_look_up_of_an_older_format_is_not_current(artefacts, monkeypatch):
+    root, _, store, model = artefacts
+    monkeypatch.setattr("recsys.verse.lookup_artefact.FORMAT_VERSION", 3)
+    assert not is_current(root / "lookup", model, store)
+
+
 def test_a_missing_look_up_names_the_command(artefacts, tmp_path):
     _, vae, store, _ = artefacts
     with pytest.raises(ArtefactError, match="there is no lookup at"):
