@@ -30,6 +30,7 @@ from .options import (
 from .output import Format
 from .recommend import recommend
 from .score import score
+from .serve import serve
 from .similar import similar
 from .train import train
 from .workspace import Workspace
@@ -80,6 +81,7 @@ for _command in (
     interpolate,
     score,
     evaluate,
+    serve,
     info,
     config,
     verify,

@@ -25,10 +25,7 @@ from .output import Record, Shape, clause, emit, note, titled_table
 if TYPE_CHECKING:
     from recsys.verse.composing import WrittenPoem
     from recsys.verse.desk import Desk
-    from recsys.verse.novelty import NearestLine
     from recsys.verse.scripts import Script
-
-EITHER = "兩"
 
 
 @click.command(
@@ -73,6 +70,7 @@ def generate(
     its distance from existing lines. The nearest existing line is shown beside every line. What
     --acrostic and --first-line give may repeat a character, and nothing else does.
     """
+    from recsys.verse.answers import written_record
     from recsys.verse.composing import Sampling
     from recsys.verse.desk import Desk
     from recsys.verse.requests import Request
@@ -90,7 +88,9 @@ def generate(
     elif like is not None:
         about = desk.poem(like).text
     poems = desk.composer.compose(request, n, sampling, about)
-    records = [_record(number, form, each, desk, script) for number, each in enumerate(poems, 1)]
+    records = [
+        written_record(number, form, each, desk, script) for number, each in enumerate(poems, 1)
+    ]
     if not free:
         _note_ambiguous(poems)
     emit(records, SHAPE, session.format, output)
@@ -106,6 +106,8 @@ def _theme(desk: "Desk", words: str) -> str:
 
 
 def _note_ambiguous(poems: "list[WrittenPoem]") -> None:
+    from recsys.verse.answers import EITHER
+
     n_characters = sum(len(line) for poem in poems for line in poem.lines)
     verdicts = [poem.verdict for poem in poems if poem.verdict is not None]
     n_ambiguous = sum(len(each.ambiguous) for each in verdicts)
@@ -114,50 +116,6 @@ def _note_ambiguous(poems: "list[WrittenPoem]") -> None:
             f"{n_ambiguous} of {n_characters} characters, marked {EITHER}, have a level and an "
             "oblique reading: the one that the pattern wants is taken"
         )
-
-
-def _record(
-    number: int, form: str, poem: "WrittenPoem", desk: "Desk", script: "Script | None"
-) -> Record:
-    plan, verdict = poem.plan, poem.verdict
-    marks = ("",) * len(poem.lines) if verdict is None else verdict.marks
-    rhyming = () if plan.pattern is None else plan.pattern.rhyme_lines
-    lines = [
-        {
-            "line": desk.scripts.shown(line, script),
-            "tones": marks[at],
-            "pattern": "" if plan.pattern is None else plan.lines[at],
-            "rhymes": at in rhyming,
-            "ambiguous": [place for place, mark in enumerate(marks[at], 1) if mark == EITHER],
-            "nearest": _nearest(poem.nearest[at], desk, script),
-        }
-        for at, line in enumerate(poem.lines)
-    ]
-    return {
-        "poem": number,
-        "form": form,
-        "start": None if plan.pattern is None else plan.pattern.start,
-        "rhyme": None if verdict is None else verdict.rhyme,
-        "score": round(poem.score.total, 4),
-        "log_likelihood": round(poem.score.log_likelihood, 4),
-        "commonness": round(poem.score.commonness, 4),
-        "closeness": round(poem.score.closeness, 4),
-        "theme": round(poem.score.theme, 4),
-        "antithesis": round(poem.score.antithesis, 4),
-        "lines": lines,
-    }
-
-
-def _nearest(nearest: "NearestLine | None", desk: "Desk", script: "Script | None") -> Record | None:
-    if nearest is None:
-        return None
-    return {
-        "line": desk.scripts.shown(nearest.line, script),
-        "poem": nearest.poem.id,
-        "title": nearest.poem.title,
-        "author": nearest.poem.author,
-        "closeness": round(nearest.closeness, 4),
-    }
 
 
 def _rows(record: Record) -> Iterator[tuple[object, ...]]:

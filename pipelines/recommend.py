@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from .reading import read_file, read_lines
 from .rules import RuleFlags, rule_options
 
 if TYPE_CHECKING:
-    from recsys.recommendation import Recommendation, RecommendationList
+    from recsys.recommendation import RecommendationList
     from recsys.recommender import Recommender
 
     Answer = Callable[..., list[RecommendationList]]
@@ -198,31 +197,18 @@ def _for_histories(
 
 def _records(lists: "Iterable[RecommendationList]") -> Iterator[Record]:
     """Shape each list as DESIGN.md fixes it; say on stderr what is unusual about it."""
+    from recsys.recommendation import record_of
+
     for each in lists:
         name = "the list of items" if each.user is None else f"user {each.user}"
         if each.reason == "popularity":
             note(f"{name} has no history that the model knows: ranked by popularity")
-        items = [record_of(one) for one in each.items]
-        record: Record = {"user": each.user, "items": items}
-        if len(items) < each.requested:
-            exist = "exists" if len(items) == 1 else "exist"
-            note(f"{name}: only {len(items)} of {each.requested} {exist} under these rules")
-            record["requested"] = each.requested
-        if each.reason == "popularity":
-            record["reason"] = each.reason
+        record = record_of(each)
+        if "requested" in record:
+            n_items = len(each.items)
+            exist = "exists" if n_items == 1 else "exist"
+            note(f"{name}: only {n_items} of {each.requested} {exist} under these rules")
         yield record
-
-
-def record_of(recommendation: "Recommendation") -> Record:
-    """Shape one item as DESIGN.md fixes it: without what was not asked for."""
-    record = asdict(recommendation)
-    del record["reason"]
-    record["why"] = [_without_none(each) for each in record["why"]]
-    return {key: value for key, value in _without_none(record).items() if value != []}
-
-
-def _without_none(record: Record) -> Record:
-    return {key: value for key, value in record.items() if value is not None}
 
 
 def _shape(recommender: "Recommender", with_history: bool) -> Shape:

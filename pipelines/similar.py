@@ -1,9 +1,8 @@
 """recsys similar: the nearest items to an item, users to a user, poems to a poem or a text."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import click
 import pyarrow as pa
@@ -76,14 +75,16 @@ def similar(
     and so does --text for any verse, simplified or traditional. What that looks up is built when
     it is first asked for.
     """
+    from recsys.recommendation import neighbour_record
     from recsys.recommender import Recommender
+    from recsys.verse.answers import Among
 
     settings = session.settings(recommend__k=k, machine__threads=threads).settings
     k = settings.recommend.k
     if sum(given is not None for given in (item, user, poem, text)) != 1:
         raise ConfigError("give one of --item, --user, --poem and --text")
     if poem is not None or text is not None:
-        asked = PoemQuery(poem, text, author, form, script)
+        asked = PoemQuery(poem, text, Among(author, form, script))
         record = similar_poems(session, asked, k, settings.machine)
         emit([record], SHAPE, session.format, output)
         return
@@ -92,6 +93,7 @@ def similar(
             "--author, --form and --script are of poems: give --poem or --text with them"
         )
     recommender = Recommender.load(session.workspace.root, device=use_machine(settings.machine))
+    noun: Literal["item", "user"]
     if item is not None:
         query, neighbours, noun = item, recommender.similar_items(item, k), "item"
     else:
@@ -103,13 +105,7 @@ def similar(
                 "the index is older than the data: the neighbours are as of "
                 f"{recommender.index.artefact.manifest.created}; run `recsys index`"
             )
-    found = [
-        {noun: each.id, **{key: value for key, value in asdict(each).items() if key != "id"}}
-        for each in neighbours
-    ]
-    for each in found:
-        if each["title"] is None:
-            del each["title"]
+    found = [neighbour_record(each, noun) for each in neighbours]
     title = recommender.titles.get(query, "") if noun == "item" else ""
     emit([{"query": query, "items": found}], _shape(noun, title), session.format, output)
 

@@ -1,6 +1,5 @@
 """recsys similar --poem and --text: the poems most like one, or most like any line of verse."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,100 +7,54 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from rich.console import RenderableType
 
-from recsys.errors import ConfigError, UnknownIdError
-
 from .options import Session, use_machine
 from .output import Record, Shape, clause, note, progress_bar, titled_table
 
 if TYPE_CHECKING:
-    from recsys.verse.lookup import PoemLookup, SimilarPoem
-    from recsys.verse.scripts import Script, Scripts
+    from recsys.verse.answers import Among, SimilarPoems
+    from recsys.verse.lookup import PoemLookup
 
     from .config import MachineSettings
 
 
 @dataclass(frozen=True)
 class PoemQuery:
-    """What is asked: a poem by its id or title, or a text; where to look, and how to show it."""
+    """What is asked: a poem by its id or title, or a text; and among which poems."""
 
     poem: str | None
     text: str | None
-    author: str | None
-    form: str | None
-    script: "Script | None" = None
+    among: "Among"
 
 
 def similar_poems(session: Session, query: PoemQuery, k: int, machine: "MachineSettings") -> Record:
     """Look poems up, and give the one record that the command answers with."""
-    lookup = _open_lookup(session, machine)
-    scripts = _scripts(lookup, query.script)
-    author = query.author if query.author is None else _to_source(scripts, query.author)
-    rules = {"author": author, "form": query.form}
+    from recsys.verse.answers import SimilarPoems
+
+    lookup = open_lookup(session, machine)
+    similar = SimilarPoems.of(lookup, scripts_needed=query.among.script is not None)
     if query.poem is not None:
-        position = _find(lookup, query.poem, scripts)
-        name = lookup.poems[position].id
-        found = lookup.similar_to_poem(position, k, **rules)
+        record = similar.to_poem(query.poem, k, query.among)
     else:
         assert query.text is not None
-        name = query.text
-        text = _to_source(scripts, query.text)
-        unknown = lookup.unknown_units(text)
-        found = lookup.similar_to_text(text, k, **rules)
+        record = similar.to_text(query.text, k, query.among)
+        unknown = similar.unknown_units(query.text)
         if unknown:
             shown = ", ".join(unknown[:5]) + (" and more" if len(unknown) > 5 else "")
             counted = clause(len(unknown), lookup.unit, "is", "are")
-            hint = _hint(lookup, scripts)
-            note(f"{counted} not in the model and counted for nothing: {shown}{hint}")
-    record: Record = {
-        "query": name,
-        "items": [_record_of(each, scripts, query.script) for each in found],
-    }
-    if len(found) < k:
-        record["requested"] = k
-        note(f"{clause(len(found), 'poem', 'is', 'are')} all there is, {k} were asked for")
+            note(f"{counted} not in the model and counted for nothing: {shown}{_hint(similar)}")
+    if "requested" in record:
+        n_found = clause(len(record["items"]), "poem", "is", "are")
+        note(f"{n_found} all there is, {k} were asked for")
     return record
 
 
-def _scripts(lookup: "PoemLookup", script: "Script | None") -> "Scripts | None":
-    """The way between scripts; None for words, and where OpenCC is neither there nor asked for."""
-    from recsys.verse.scripts import Scripts
-
-    if lookup.unit != "character":
-        return None
-    vae = lookup.directions.vae
-    counts = Counter(dict(zip(vae.items.ids.tolist(), vae.item_counts.tolist(), strict=True)))
-    for poem in lookup.poems:  # a name may hold what no line does
-        counts.update(poem.title + poem.author)
-    try:
-        return Scripts.of(counts)
-    except ConfigError:
-        if script is not None:
-            raise
-        return None
-
-
-def _to_source(scripts: "Scripts | None", text: str) -> str:
-    return text if scripts is None else scripts.to_source(text)
-
-
-def _hint(lookup: "PoemLookup", scripts: "Scripts | None") -> str:
-    if scripts is not None or lookup.unit != "character":
+def _hint(similar: "SimilarPoems") -> str:
+    if similar.scripts is not None or similar.lookup.unit != "character":
         return ""
     return "; to read simplified verse as traditional, run pip install 'recsys-vae[verse]'"
 
 
-def _find(lookup: "PoemLookup", key: str, scripts: "Scripts | None") -> int:
-    """Find a poem by id or title; as it is written, else in the script of the poems."""
-    try:
-        return lookup.names.find(key)
-    except UnknownIdError:
-        in_source = _to_source(scripts, key)
-        if in_source == key:
-            raise
-        return lookup.names.find(in_source)
-
-
-def _open_lookup(session: Session, machine: "MachineSettings") -> "PoemLookup":
+def open_lookup(session: Session, machine: "MachineSettings") -> "PoemLookup":
     """Load the look-up, after building it where there is none of this model and these poems."""
     from recsys.data.artefact import open_interactions
     from recsys.vae.artefact import load_model, open_model
@@ -131,20 +84,6 @@ def _open_lookup(session: Session, machine: "MachineSettings") -> "PoemLookup":
 
             build_lookup(vae, store, model, path, progress=progress)
     return load_lookup(path, vae, store)
-
-
-def _record_of(found: "SimilarPoem", scripts: "Scripts | None", script: "Script | None") -> Record:
-    def shown(text: str) -> str:
-        return text if scripts is None else scripts.shown(text, script)
-
-    return {
-        "poem": found.poem.id,
-        "rank": found.rank,
-        "score": found.score,
-        "title": shown(found.poem.title),
-        "author": shown(found.poem.author),
-        "line": shown(found.line),
-    }
 
 
 COLUMNS = ("poem", "rank", "score", "title", "author", "line")

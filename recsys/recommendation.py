@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -112,6 +112,52 @@ class Neighbour:
     rank: int
     score: float
     title: str | None
+
+
+def record_of(listed: RecommendationList) -> dict[str, Any]:
+    """Shape a list as the command line and HTTP give it: without what was not asked for.
+
+    Examples
+    --------
+    >>> one = Recommendation("007", 1, 2.5, None, "history")
+    >>> record_of(RecommendationList("ann", (one,), 2, "history"))
+    {'user': 'ann', 'items': [{'item': '007', 'rank': 1, 'score': 2.5}], 'requested': 2}
+    """
+    record: dict[str, Any] = {"user": listed.user, "items": [_record_of(x) for x in listed.items]}
+    if len(listed.items) < listed.requested:
+        record["requested"] = listed.requested
+    if listed.reason == "popularity":
+        record["reason"] = listed.reason
+    return record
+
+
+def neighbour_record(neighbour: Neighbour, noun: Literal["item", "user"]) -> dict[str, Any]:
+    """Shape a neighbour in the same way.
+
+    Examples
+    --------
+    >>> neighbour_record(Neighbour("007", 1, 0.5, None), "user")
+    {'user': '007', 'rank': 1, 'score': 0.5}
+    """
+    record = asdict(neighbour)
+    return _without_none({noun: record.pop("id"), **record})
+
+
+def _record_of(recommendation: Recommendation) -> dict[str, Any]:
+    record = {
+        "item": recommendation.item,
+        "rank": recommendation.rank,
+        "score": recommendation.score,
+        "title": recommendation.title,
+        "low": recommendation.low,
+        "high": recommendation.high,
+        "why": [_without_none(asdict(each)) for each in recommendation.why] or None,
+    }
+    return _without_none(record)
+
+
+def _without_none(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None}
 
 
 def to_frame(lists: Iterable[RecommendationList]) -> pd.DataFrame:

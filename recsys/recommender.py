@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ from recsys.recommendation import (
 from recsys.rules import NO_RULES, AppliedRules, Catalogue, Rules
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
+
+ItemPath: TypeAlias = Literal["both", "latent", "sparse"]
 
 SIMILARITY_WEIGHT = np.float32(4)
 """What a unit of S is worth beside a correlation of scores: see docs/experiments.md."""
@@ -190,12 +193,44 @@ class Recommender:
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
+        return self.lists_of(
+            names,
+            matrix,
+            k,
+            exclude_seen=exclude_seen,
+            rules=self.applied(rules),
+            n_reasons=n_reasons,
+            explore=explore,
+        )
+
+    def lists_of(
+        self,
+        names: Sequence[str | None],
+        matrix: csr_array,
+        k: int,
+        *,
+        exclude_seen: bool,
+        rules: AppliedRules,
+        n_reasons: int = 0,
+        explore: int | None = None,
+    ) -> list[RecommendationList]:
+        """Recommend for histories over the model's catalogue; see `recommend`.
+
+        Parameters
+        ----------
+        names : sequence of str or None
+            Of the rows.
+        matrix : csr_array of float32, shape (len(names), n_items)
+        k, exclude_seen, n_reasons, explore
+            As of `recommend`.
+        rules : AppliedRules
+            What `applied` gives.
+        """
         if explore is not None:
             self.vae.require_codes("what is uncertain is told")
             if explore < 0:
                 raise ConfigError(f"explore is {explore}, expected a seed of 0 or more")
-        applied = self.applied(rules)
-        ranking = self.ranker(matrix, k, exclude_seen=exclude_seen, rules=applied, explore=explore)
+        ranking = self.ranker(matrix, k, exclude_seen=exclude_seen, rules=rules, explore=explore)
         lengths = np.diff(matrix.indptr)
         lists = [
             self._list_of(name, ranking.positions[row], ranking.scores[row], k, lengths[row] == 0)
@@ -203,7 +238,7 @@ class Recommender:
         ]
         if n_reasons:
             lists = [
-                self._explained(each, matrix[row : row + 1], n_reasons, applied)
+                self._explained(each, matrix[row : row + 1], n_reasons, rules)
                 for row, each in enumerate(lists)
             ]
         return lists
@@ -234,23 +269,38 @@ class Recommender:
             lambda: self.index.item_directions.vectors,
         )
 
-    def similar_items(self, item: str, k: int = 10) -> list[Neighbour]:
-        """Find the items whose scores go up and down with this one's over users.
+    def similar_items(self, item: str, k: int = 10, path: ItemPath = "both") -> list[Neighbour]:
+        """Find the items that go with this one.
 
-        A fused model adds what the two items say for each other on its item-item path.
+        Parameters
+        ----------
+        item : str
+        k : int
+        path : {"both", "latent", "sparse"}
+            "latent": the correlation of the two items' scores over users; "sparse": what they say
+            for each other on the item-item path of a fused model, where that is above 0; "both"
+            adds them up.
 
         Raises
         ------
         UnknownIdError
+        ConfigError
+            "sparse" is asked of a model that has no item-item path.
         """
         check_k(k)
         item = checked_id(item)
         (position,) = self.items.positions([item])
-        query = self.index.item_directions.vectors[position][None]
-        added = None
-        if self.sparse is not None:
-            added = SIMILARITY_WEIGHT * self.sparse.item_item.around(int(position))
-        ranking = self.index.item_directions.search(query, k + 1, added=added)
+        said = None if self.sparse is None else self.sparse.item_item.around(int(position))
+        if path == "sparse":
+            if said is None:
+                raise ConfigError("the model is a VAE alone, which has no item-item path")
+            best = np.argsort(-said.data, kind="stable")[: k + 1]
+            best = best[said.data[best] > 0]
+            ranking = Ranking(said.indices[best][None].astype(np.int64), said.data[best][None])
+        else:
+            query = self.index.item_directions.vectors[position][None]
+            added = None if said is None or path == "latent" else SIMILARITY_WEIGHT * said
+            ranking = self.index.item_directions.search(query, k + 1, added=added)
         return self._neighbours(item, self.items, ranking, k, self.titles)
 
     def similar_users(self, user: str, k: int = 10) -> list[Neighbour]:

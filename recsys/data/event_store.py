@@ -1,0 +1,172 @@
+"""Interactions that arrive one by one, kept durably beside the workspace: SQLite in WAL mode.
+
+The store only grows. A data set that folded events in says up to which position it did, so that
+nothing is counted twice and nothing that was acknowledged is ever lost.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from recsys.errors import ArtefactError
+
+FILE = "events.sqlite"
+WAIT_SECONDS = 30.0
+"""How long a writer waits for another process's transaction."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    user TEXT NOT NULL,
+    item TEXT NOT NULL,
+    value REAL NOT NULL,
+    time REAL NOT NULL,
+    key TEXT UNIQUE
+);
+CREATE INDEX IF NOT EXISTS events_of_user ON events (user, position);
+"""
+
+
+class Event(NamedTuple):
+    """One interaction.
+
+    Parameters
+    ----------
+    user, item : str
+    value : float
+        A rating or a weight; 1 where the data have neither.
+    time : float
+        Seconds since 1970.
+    key : str or None
+        The sender's own name of the event: one that comes again is kept once.
+    """
+
+    user: str
+    item: str
+    value: float
+    time: float
+    key: str | None = None
+
+
+class EventStore:
+    """An append-only table of events; any number of threads and processes may use it at once.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made when it is first written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = EventStore(Path(folder) / FILE)
+    ...     store.append([Event("ann", "007", 1.0, 0.0), Event("bob", "x", 1.0, 0.0)])
+    ...     [each.item for each in store.of_user("ann")]
+    ...     store.close()
+    2
+    ['007']
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connections: list[sqlite3.Connection] = []
+        self._local = threading.local()
+
+    def append(self, events: Sequence[Event]) -> int:
+        """Write events in one transaction; on return they survive a crash of the machine.
+
+        Returns
+        -------
+        int
+            How many were new: those whose key was there already are passed over.
+
+        Raises
+        ------
+        ArtefactError
+            The disk is full, or the file is no store of events. None of them was written.
+        """
+        return self.append_each([events])[0]
+
+    def append_each(self, batches: Sequence[Sequence[Event]]) -> list[int]:
+        """Write several batches in one transaction, which the disk is waited for once.
+
+        Returns
+        -------
+        list of int
+            How many of each batch were new.
+
+        Raises
+        ------
+        ArtefactError
+            As of `append`; of no batch anything was written.
+        """
+        with self._answering():
+            connection = self._connection()
+            counts = [connection.total_changes]
+            with connection:
+                for events in batches:
+                    connection.executemany(
+                        "INSERT INTO events (user, item, value, time, key) VALUES (?, ?, ?, ?, ?) "
+                        "ON CONFLICT (key) DO NOTHING",
+                        events,
+                    )
+                    counts.append(connection.total_changes)
+            return [after - before for before, after in pairwise(counts)]
+
+    def of_user(self, user: str, after: int = 0) -> list[Event]:
+        """Give one user's events with a position above `after`, oldest first."""
+        return self._select("WHERE user = ? AND position > ?", (user, after))
+
+    def between(self, after: int, last: int) -> list[Event]:
+        """Give everybody's events with a position above `after` and up to `last`."""
+        return self._select("WHERE position > ? AND position <= ?", (after, last))
+
+    @property
+    def last_position(self) -> int:
+        """Position of the newest event; 0 where there is none."""
+        if not self.path.exists():
+            return 0
+        with self._answering():
+            (last,) = self._connection().execute("SELECT MAX(position) FROM events").fetchone()
+            return int(last or 0)
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        while self._connections:
+            self._connections.pop().close()
+        self._local = threading.local()
+
+    def _select(self, condition: str, values: tuple[object, ...]) -> list[Event]:
+        if not self.path.exists():
+            return []
+        with self._answering():
+            rows = self._connection().execute(
+                f"SELECT user, item, value, time, key FROM events {condition} ORDER BY position",
+                values,
+            )
+            return [Event(*row) for row in rows]
+
+    def _connection(self) -> sqlite3.Connection:
+        """Open a connection for this thread, or give the one that it has."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, WAIT_SECONDS, check_same_thread=False)
+            self._connections.append(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Every commit reaches the disk before it is acknowledged.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(_SCHEMA)
+            self._local.connection = connection
+        return connection
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ArtefactError(f"the events in {self.path} cannot be used: {error}") from error

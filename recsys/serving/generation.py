@@ -1,0 +1,220 @@
+"""One loaded workspace behind the service; a newer one takes its place whole."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recsys.data.event_store import EventStore
+from recsys.data.folding import EVENTS_THROUGH
+from recsys.errors import ConfigError, RecsysError, UnknownIdError
+from recsys.recommendation import RecommendationList, record_of
+from recsys.recommender import Recommender
+from recsys.rules import AppliedRules, Rules
+from recsys.serving.attributes import Attributes
+from recsys.serving.latent_map import latent_map
+from recsys.serving.poems import Poems
+
+RULES_KEPT = 64
+"""Rules that stay joined to the catalogue, the latest ones that were asked for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One list that is asked for.
+
+    Parameters
+    ----------
+    user : str or None
+    columns : int64, shape (n,)
+        Positions of the history in the catalogue, ascending, each once.
+    values : float32, shape (n,)
+    k : int
+    exclude_seen : bool
+    rules : Rules
+    n_reasons : int
+    explore : int or None
+    """
+
+    user: str | None
+    columns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    k: int
+    exclude_seen: bool
+    rules: Rules
+    n_reasons: int
+    explore: int | None
+
+    @property
+    def manner(self) -> tuple[Hashable, ...]:
+        """What two lists that are ranked together have in common."""
+        return (self.k, self.exclude_seen, self.rules, self.n_reasons, self.explore)
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """What is served until the next one is loaded.
+
+    Parameters
+    ----------
+    root : Path
+        The workspace.
+    recommender : Recommender
+    events : EventStore
+        Shared by all generations.
+    """
+
+    root: Path
+    recommender: Recommender
+    events: EventStore
+
+    @classmethod
+    def load(cls, root: Path, events: EventStore, device: str = "cpu") -> "Generation":
+        """Load a workspace whole, and try it out before anybody is given to it.
+
+        Raises
+        ------
+        RecsysError
+            As of `Recommender.load`.
+        """
+        generation = cls(root, Recommender.load(root, device=device), events)
+        first = generation.asked(items=[str(generation.recommender.items.ids[0])], k=1)
+        (answer,) = generation.answers([first])
+        if isinstance(answer, Exception):
+            raise answer
+        # Whatever is read later could by then have been replaced on disk.
+        index = generation.recommender.index
+        _ = (index.item_directions, index.user_directions, index.users)
+        _ = (generation.attributes, generation.poems)
+        return generation
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model."""
+        return self.recommender.index.model_fingerprint
+
+    def asked(
+        self,
+        *,
+        user: str | None = None,
+        items: Sequence[str] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        rules: Rules | None = None,
+        n_reasons: int = 0,
+        explore: int | None = None,
+    ) -> Asked:
+        """Look a history up: a user's with what has happened since, or a list of items.
+
+        Raises
+        ------
+        UnknownIdError
+            A user of whom nothing is known, or an item that the model has not met.
+        """
+        if user is not None:
+            columns, values = self._history_of(user)
+        else:
+            columns = np.unique(self.recommender.items.positions(items or []))
+            values = np.full(len(columns), self.recommender.vae.liked_value, dtype=np.float32)
+        return Asked(user, columns, values, k, exclude_seen, rules or Rules(), n_reasons, explore)
+
+    def answers(self, block: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
+        """Rank a block of histories; what was asked in one manner is ranked together.
+
+        Returns
+        -------
+        list of dict or Exception
+            A record each, as `recsys recommend` gives it, or why there is none.
+        """
+        answers: list[dict[str, Any] | Exception] = [ConfigError("not asked")] * len(block)
+        order = sorted(range(len(block)), key=lambda place: hash(block[place].manner))
+        for _, places in groupby(order, key=lambda place: block[place].manner):
+            together = list(places)
+            try:
+                lists = self._ranked([block[place] for place in together])
+            except RecsysError as error:
+                for place in together:
+                    answers[place] = error
+            else:
+                for place, listed in zip(together, lists, strict=True):
+                    answers[place] = record_of(listed)
+        return answers
+
+    def _ranked(self, block: Sequence[Asked]) -> list[RecommendationList]:
+        one = block[0]
+        indptr = np.cumsum([0, *(len(each.columns) for each in block)])
+        columns = np.concatenate([each.columns for each in block])
+        values = np.concatenate([each.values for each in block])
+        shape = (len(block), len(self.recommender.items))
+        return self.recommender.lists_of(
+            [each.user for each in block],
+            csr_array((values, columns, indptr), shape=shape),
+            one.k,
+            exclude_seen=one.exclude_seen,
+            rules=self._applied(one.rules),
+            n_reasons=one.n_reasons,
+            explore=one.explore,
+        )
+
+    @cached_property
+    def _applied(self) -> Any:
+        @lru_cache(RULES_KEPT)
+        def applied(rules: Rules) -> AppliedRules:
+            return self.recommender.applied(rules)
+
+        return applied
+
+    def _history_of(self, user: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Join what the workspace knows of a user and what has happened since."""
+        recommender = self.recommender
+        (position,) = recommender.users.find([user])
+        since = self.events.of_user(user, self._events_through)
+        if position < 0 and not since:
+            raise UnknownIdError(recommender.users.unknown_message([user]))
+        value_of: dict[int, float] = {}
+        if position >= 0:
+            row = recommender.histories(np.array([position]))
+            value_of = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+        columns = recommender.items.find([each.item for each in since]).tolist()
+        for event, column in zip(since, columns, strict=True):
+            if column >= 0 and event.value >= self._least_value:
+                adds_up = recommender.store.value_kind == "weight"
+                value_of[column] = event.value + (value_of.get(column, 0.0) if adds_up else 0.0)
+        in_order = sorted(value_of)
+        values = np.array([value_of[each] for each in in_order], dtype=np.float32)
+        if recommender.store.value_kind == "none":
+            values[:] = 1
+        return np.array(in_order, dtype=np.int64), values
+
+    @property
+    def _events_through(self) -> int:
+        """Position of the last event that the workspace's histories hold already."""
+        return int(self.recommender.store.artefact.manifest.config.get(EVENTS_THROUGH, 0))
+
+    @cached_property
+    def _least_value(self) -> float:
+        """What `recsys ingest --min-rating` left out is no liking here either."""
+        settings = self.recommender.store.artefact.manifest.config.get("settings", {})
+        least = settings.get("min_rating")
+        return -np.inf if least is None else float(least)
+
+    @cached_property
+    def attributes(self) -> "Attributes":
+        """What is known of the items."""
+        return Attributes.of(self.recommender)
+
+    @cached_property
+    def poems(self) -> Poems:
+        """What the workspace has for poems; nothing where its data are none."""
+        return Poems.of(self.root, self.recommender)
+
+    @cached_property
+    def map(self) -> dict[str, Any]:
+        """The items in the plane, with their clusters; see `recsys.serving.latent_map`."""
+        return latent_map(self.recommender)

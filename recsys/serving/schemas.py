@@ -1,0 +1,373 @@
+"""What requests and responses look like, for validation and for the OpenAPI document."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from recsys.data.poems import Form
+from recsys.rules import Rules
+from recsys.verse.prosody import VerseForm
+from recsys.verse.scripts import Script
+
+MOST_K, MOST_ITEMS, MOST_USERS, MOST_IDS, MOST_EVENTS = 1_000, 5_000, 1_000, 100_000, 1_000
+LONGEST_ID, LONGEST_TEXT, LATEST_TIME = 1_000, 2_000, 1e11
+
+N_REASONS = 3
+"""Items of the history that `why` tells of each recommendation."""
+
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+K = Annotated[int, Field(ge=1, le=MOST_K, description="How many.")]
+
+
+class Strict(BaseModel):
+    """Nothing is guessed: no unknown fields, no 7 for "7", no NaN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class AtMost(Strict):
+    """So many items of a list with the same cell of a column."""
+
+    column: Annotated[str, Field(max_length=LONGEST_ID, examples=["release_year"])]
+    n: Annotated[int, Field(ge=1, le=MOST_K)]
+
+
+class RulesAsked(Strict):
+    """Which items may be given, and how a list is put together; as of `recsys recommend`."""
+
+    allow: Annotated[list[Id], Field(max_length=MOST_IDS)] | None = None
+    deny: Annotated[list[Id], Field(max_length=MOST_IDS)] = []
+    where: Annotated[str, Field(max_length=LONGEST_TEXT, examples=["year >= 1990"])] | None = None
+    at_most: AtMost | None = None
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    popularity: Annotated[float, Field(ge=-100, le=100)] = 0.0
+
+    def rules(self) -> Rules:
+        """Give them as the library knows them.
+
+        Raises
+        ------
+        ConfigError
+            `where` cannot be read.
+        """
+        at_most = None if self.at_most is None else (self.at_most.column, self.at_most.n)
+        return Rules(self.allow, self.deny, self.where, at_most, self.diversity, self.popularity)
+
+
+class Manner(Strict):
+    """What every list that is asked for may say."""
+
+    k: K = 10
+    exclude_seen: bool = True
+    rules: RulesAsked = RulesAsked()
+    why: Annotated[bool, Field(description="Tell what of the history adds most.")] = False
+    explore: Annotated[int, Field(ge=0, le=2**31 - 1, description="A seed.")] | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """Arguments of `Generation.asked`."""
+        return {
+            "k": self.k,
+            "exclude_seen": self.exclude_seen,
+            "rules": self.rules.rules(),
+            "n_reasons": N_REASONS if self.why else 0,
+            "explore": self.explore,
+        }
+
+
+class RecommendAsked(Manner):
+    """A list for one user, or for somebody who liked these items."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user": "196", "k": 5}, {"items": ["50", "181"], "k": 5, "why": True}]
+        }
+    )
+
+    user: Id | None = None
+    items: Annotated[list[Id], Field(max_length=MOST_ITEMS)] | None = None
+
+    @model_validator(mode="after")
+    def _one_history(self) -> "RecommendAsked":
+        if (self.user is None) == (self.items is None):
+            raise ValueError("give user or items, one of them")
+        return self
+
+
+class BatchAsked(Manner):
+    """Lists for many users."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"users": ["196", "22"], "k": 5}]})
+
+    users: Annotated[list[Id], Field(min_length=1, max_length=MOST_USERS)]
+
+
+class EventAsked(Strict):
+    """One interaction."""
+
+    user: Id
+    item: Id
+    value: Annotated[float, Field(ge=-1e9, le=1e9, description="A rating or a weight.")] = 1.0
+    time: Annotated[float, Field(ge=0, le=LATEST_TIME)] | None = Field(
+        None, description="Seconds since 1970; now, where it is left out."
+    )
+    key: Id | None = Field(None, description="Your own name of it: sent again, it is kept once.")
+
+    def time_or(self, now: float) -> float:
+        """Give the moment of the event."""
+        return now if self.time is None else self.time
+
+
+class EventsAsked(Strict):
+    """Interactions that happened; they count at once, and in the next training."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"events": [{"user": "196", "item": "50", "key": "e1"}]}]}
+    )
+
+    events: Annotated[list[EventAsked], Field(min_length=1, max_length=MOST_EVENTS)]
+
+
+class SimilarPoemsAsked(Strict):
+    """Poems like a text, or like a poem that is named by id or title."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "春眠不覺曉", "k": 3}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
+    poem: Id | None = None
+    k: K = 10
+    author: Id | None = None
+    form: Form | None = None
+    script: Script | None = None
+
+    @model_validator(mode="after")
+    def _one_query(self) -> "SimilarPoemsAsked":
+        if (self.text is None) == (self.poem is None):
+            raise ValueError("give text or poem, one of them")
+        return self
+
+
+class GenerateAsked(Strict):
+    """Poems to be written; as of `recsys generate`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"form": "5-jueju", "theme": "秋 雨", "n": 1}]}
+    )
+
+    form: VerseForm = "5-jueju"
+    theme: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
+    like: Id | None = None
+    acrostic: Annotated[str, Field(max_length=20)] = ""
+    first_line: Annotated[str, Field(max_length=20)] = ""
+    free: bool = False
+    temperature: Annotated[float, Field(ge=0.1, le=2)] = 0.85
+    candidates: Annotated[int, Field(ge=1, le=32)] = 6
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    n: Annotated[int, Field(ge=1, le=8)] = 1
+    script: Script | None = None
+
+    @model_validator(mode="after")
+    def _one_theme(self) -> "GenerateAsked":
+        if self.theme is not None and self.like is not None:
+            raise ValueError("give theme or like, not both")
+        return self
+
+
+class Because(BaseModel):
+    """An item of the history, and how much it adds."""
+
+    item: str
+    score: float
+    title: str | None = None
+
+
+class Recommended(BaseModel):
+    """One recommended item; `low` to `high` holds 95 % of its scores, where `why` was asked."""
+
+    item: str
+    rank: int
+    score: float
+    title: str | None = None
+    low: float | None = None
+    high: float | None = None
+    why: list[Because] | None = None
+
+
+class RecommendedList(BaseModel):
+    """What one user is recommended; `requested` is there where fewer exist under the rules."""
+
+    user: str | None
+    items: list[Recommended]
+    requested: int | None = None
+    reason: Literal["popularity"] | None = None
+
+
+class Batch(BaseModel):
+    """Lists in the order of the users; of `unknown` ones nothing is known."""
+
+    lists: list[RecommendedList]
+    unknown: list[str]
+
+
+class SimilarItem(BaseModel):
+    """A similar item."""
+
+    item: str
+    rank: int
+    score: float
+    title: str | None = None
+
+
+class SimilarItems(BaseModel):
+    """Items like `query`."""
+
+    query: str
+    items: list[SimilarItem]
+
+
+class SimilarUser(BaseModel):
+    """A similar user."""
+
+    user: str
+    rank: int
+    score: float
+
+
+class SimilarUsers(BaseModel):
+    """Users like `query`, as of the index."""
+
+    query: str
+    items: list[SimilarUser]
+
+
+class Items(BaseModel):
+    """A page of the catalogue: what is known of each item, and how many there are in all."""
+
+    items: list[dict[str, str]]
+    total: int
+
+
+class Users(BaseModel):
+    """Ids of users, and how many there are in all."""
+
+    users: list[str]
+    total: int
+
+
+class Accepted(BaseModel):
+    """How many events are kept now that were not before."""
+
+    accepted: int
+
+
+class SimilarPoem(BaseModel):
+    """A poem that was found, with its line that is closest."""
+
+    poem: str
+    rank: int
+    score: float
+    title: str
+    author: str
+    line: str
+
+
+class SimilarPoemsFound(BaseModel):
+    """Poems like `query`."""
+
+    query: str
+    items: list[SimilarPoem]
+    requested: int | None = None
+
+
+class NearestLine(BaseModel):
+    """The existing line that shares most with a new one."""
+
+    line: str
+    poem: str
+    title: str
+    author: str
+    closeness: float
+
+
+class WrittenLine(BaseModel):
+    """A line with its tones, and the pattern that it keeps."""
+
+    line: str
+    tones: str
+    pattern: str
+    rhymes: bool
+    ambiguous: list[int]
+    nearest: NearestLine | None
+
+
+class WrittenPoem(BaseModel):
+    """A poem with what judges it."""
+
+    poem: int
+    form: str
+    start: str | None
+    rhyme: str | None
+    score: float
+    log_likelihood: float
+    commonness: float
+    closeness: float
+    theme: float
+    antithesis: float
+    lines: list[WrittenLine]
+
+
+class WrittenPoems(BaseModel):
+    """Poems that were written; characters of the theme that the model has not met."""
+
+    poems: list[WrittenPoem]
+    unknown: list[str]
+
+
+class Ready(BaseModel):
+    """What is served, and since when."""
+
+    status: Literal["ready"]
+    model: str
+    loaded: str
+    n_users: int
+    n_items: int
+    poems: bool
+    verse: bool
+    value_kind: str
+    last_reload_error: str | None = None
+
+
+class MapPoint(BaseModel):
+    """An item in the plane; x and y from 0 to 1."""
+
+    item: str
+    title: str
+    x: float
+    y: float
+    cluster: int
+
+
+class MapCluster(BaseModel):
+    """A cluster by what tells it."""
+
+    name: str
+    colour: str
+
+
+class LatentMap(BaseModel):
+    """The items in the plane of their two first principal components."""
+
+    points: list[MapPoint]
+    clusters: list[MapCluster]
+    explained: float
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Problem(BaseModel):
+    """What went wrong, in one line."""
+
+    detail: str

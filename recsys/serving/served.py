@@ -1,0 +1,94 @@
+"""What the service answers from: the current generation, and the way to the next one."""
+
+import datetime
+import logging
+import threading
+from pathlib import Path
+
+from recsys.data.event_store import FILE, EventStore
+from recsys.errors import RecsysError
+from recsys.serving.gathering import Gatherer
+from recsys.serving.generation import Asked, Generation
+
+log = logging.getLogger("recsys.serving")
+
+MOST_TOGETHER = 256
+"""Users of one block, and requests of one transaction."""
+
+
+class Served:
+    """The current generation, what ranks by it, and the events that are written beside it.
+
+    Parameters
+    ----------
+    root : Path
+        The workspace.
+    device : str
+
+    Raises
+    ------
+    RecsysError
+        The workspace cannot be served.
+    """
+
+    def __init__(self, root: Path, device: str = "cpu") -> None:
+        self.root, self.device = root, device
+        self.events = EventStore(root / FILE)
+        self.current = Generation.load(root, self.events, device)
+        self.loaded = _now()
+        self.last_error: str | None = None
+        self._loading = threading.Lock()
+        self.ranked = Gatherer(_ranked, MOST_TOGETHER, "ranking")
+        self.kept = Gatherer(self.events.append_each, MOST_TOGETHER, "events")
+
+    def reload(self) -> bool:
+        """Load the workspace anew, beside what is served, and put it in its place.
+
+        A workspace that cannot be loaded is refused: the reason is logged and kept in
+        `last_error`, and the old generation goes on.
+
+        Returns
+        -------
+        bool
+            Whether the new one is served.
+        """
+        with self._loading:
+            try:
+                new = Generation.load(self.root, self.events, self.device)
+            except (RecsysError, OSError) as error:
+                self.last_error = str(error)
+                log.error("reload refused, the old model goes on: %s", error)
+                return False
+            self.current, self.loaded, self.last_error = new, _now(), None
+            log.info("now serving model %s", new.fingerprint[:12])
+            return True
+
+    def close(self) -> None:
+        """Finish what is being worked on."""
+        self.ranked.close()
+        self.kept.close()
+        self.events.close()
+
+
+class AskedOf:
+    """A list that is asked of one generation: the next one may come before it is ranked."""
+
+    __slots__ = ("asked", "generation")
+
+    def __init__(self, generation: Generation, asked: Asked) -> None:
+        self.generation, self.asked = generation, asked
+
+
+def _ranked(block: list[AskedOf]) -> list[object]:
+    """Rank the lists of a block, those of each generation together."""
+    answers: list[object] = [None] * len(block)
+    for generation in dict.fromkeys(each.generation for each in block):
+        places = [at for at, each in enumerate(block) if each.generation is generation]
+        found = generation.answers([block[at].asked for at in places])
+        for at, answer in zip(places, found, strict=True):
+            answers[at] = answer
+    return answers
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,231 @@
+"""The processes behind one address: one, or several that share a socket."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from recsys.errors import ConfigError, RecsysError
+from recsys.serving.door import DoorConfig
+
+GRACE_SECONDS = 20
+"""How long requests that are being answered may take once the service is told to end."""
+
+BACKLOG = 2048
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+log = logging.getLogger("recsys.serving")
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What a worker needs to know.
+
+    Parameters
+    ----------
+    root : Path
+        The workspace.
+    host : str
+    port : int
+        0 takes a free one.
+    workers : int
+    threads : int or None
+        Of each worker; None: all cores of one worker, one of each of several.
+    device : str
+    door : DoorConfig
+    log_requests : bool
+    """
+
+    root: Path
+    host: str
+    port: int
+    workers: int
+    threads: int | None
+    device: str
+    door: DoorConfig
+    log_requests: bool = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address.
+
+    Raises
+    ------
+    ConfigError
+        It is taken already, or it is none of this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def serve(config: ServeConfig, listening: socket.socket) -> int:
+    """Serve until the process is told to end; give its exit code.
+
+    SIGHUP loads the workspace anew, SIGTERM and SIGINT end the service once the requests that
+    are under way are answered.
+    """
+    if config.workers == 1:
+        return serve_alone(config, listening)
+    return _Supervisor(config, listening).run()
+
+
+def serve_alone(config: ServeConfig, listening: socket.socket) -> int:
+    """Be the only worker.
+
+    Raises
+    ------
+    RecsysError
+        The workspace cannot be served.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load anew
+    import torch
+    import uvicorn
+    from threadpoolctl import threadpool_limits
+
+    from recsys.serving.api import make_app
+    from recsys.serving.door import Door
+    from recsys.serving.served import Served
+    from recsys.serving.watching import JsonLines, Watching
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    if not config.log_requests:
+        log.setLevel(logging.WARNING)
+    served = Served(config.root, config.device)
+    if config.threads is not None:
+        threadpool_limits(config.threads)
+        torch.set_num_threads(config.threads)
+    app = Watching(Door(make_app(served), config.door))
+    told = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+    class Server(uvicorn.Server):
+        """Loads the workspace anew on SIGHUP."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(
+                signal.SIGHUP, lambda: loop.run_in_executor(None, served.reload)
+            )
+            address = listening.getsockname()
+            log.info("serving", extra={"host": address[0], "port": address[1]})
+
+    # uvicorn ends well on these two, and then raises them again.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _do_nothing)
+    try:
+        Server(told).run(sockets=[listening])
+    finally:
+        served.close()
+    return 0
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+def _work(config: ServeConfig, listening: socket.socket) -> None:
+    """Be one of several workers: deaf to the terminal, and gone when the supervisor is."""
+    os.setpgrp()
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None
+
+    def outlive_nobody() -> None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=outlive_nobody, daemon=True).start()
+    try:
+        code = serve_alone(config, listening)
+    except RecsysError as error:
+        sys.stderr.write(f"recsys: {error}\n")
+        code = error.exit_code
+    os._exit(code)
+
+
+class _Supervisor:
+    """Starts workers, passes signals on, and starts another where one was killed."""
+
+    def __init__(self, config: ServeConfig, listening: socket.socket) -> None:
+        self.config, self.listening = config, listening
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[Any] = []
+        self._ending = False
+
+    def run(self) -> int:
+        counts = Path(tempfile.mkdtemp(prefix="recsys-metrics-"))
+        os.environ[SHARED_METRICS] = str(counts)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._pass_on)
+        try:
+            self._workers = [self._start() for _ in range(self.config.workers)]
+            return self._watch()
+        finally:
+            shutil.rmtree(counts, ignore_errors=True)
+
+    def _start(self) -> Any:
+        worker = self._context.Process(target=_work, args=(self.config, self.listening))
+        worker.start()
+        return worker
+
+    def _watch(self) -> int:
+        """Wait for the workers; one that a signal killed is replaced, one that failed ends all."""
+        while True:
+            alive = [each for each in self._workers if each.is_alive()]
+            dead = [each for each in self._workers if not each.is_alive()]
+            if self._ending and not alive:
+                return 0
+            for each in dead:
+                if self._ending:
+                    continue
+                if each.exitcode >= 0:
+                    self._end(signal.SIGTERM, None)
+                    for other in alive:
+                        other.join()
+                    return int(each.exitcode)
+                sys.stderr.write(f"recsys: worker {each.pid} was killed; another takes its place\n")
+                alive.append(self._start())
+            if not self._ending:
+                self._workers = alive
+            time.sleep(0.1)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ending = True
+        self._signal(signal.SIGTERM)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._signal(number)
+
+    def _signal(self, number: int) -> None:
+        for each in self._workers:
+            if each.is_alive():
+                os.kill(each.pid, number)
