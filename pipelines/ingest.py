@@ -1,6 +1,6 @@
 """recsys ingest: a file of interactions, or poems -> the interactions artefact."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,20 +13,22 @@ from recsys.data.holdout import counted
 from recsys.errors import ArtefactError, ConfigError
 
 from .config import IngestSettings
+from .ingest_sources import (
+    Reading,
+    read_again,
+    read_interactions,
+    read_poem_files,
+    settings_again,
+    with_arrived,
+)
 from .options import Session, as_json, epilog, stage
-from .output import clause, note, progress_bar
-from .reading import read_file
+from .output import clause, note
 
 if TYPE_CHECKING:
     from recsys.data.filters import Dropped, FilterConfig
     from recsys.data.interactions import Events
-    from recsys.data.poem_files import PoemReport
     from recsys.data.poem_units import Unit
     from recsys.data.poems import Poem
-    from recsys.data.readers import ReadReport
-
-Losses = list[tuple[int, str]]
-"""How many rows, poems or characters went, and why."""
 
 NOT_FOR_POEMS = (
     *("input_format", "columns", "user_column", "item_column", "rating_column"),
@@ -35,36 +37,8 @@ NOT_FOR_POEMS = (
 )
 """Options that speak of rows and columns."""
 
-
-@dataclass(frozen=True, eq=False)
-class _Reading:
-    """What was read, and what to tell of it.
-
-    Parameters
-    ----------
-    events : Events
-    origin : str
-        What was read of what, for the first line.
-    config, n_rows : dict, int
-        For the manifest.
-    losses : list of (int, str)
-    users, items, rows : str
-        What one is called.
-    """
-
-    events: "Events"
-    origin: str
-    config: dict[str, Any]
-    n_rows: int
-    losses: Losses
-    bad_rows: tuple[str, ...] = ()
-    item_table: pd.DataFrame | None = None
-    item_source: Path | None = None
-    poems: "list[Poem]" = field(default_factory=list)
-    users: str = "user"
-    items: str = "item"
-    rows: str = "row"
-    filter_options: str = "--min-rating and others"
+FILTERS = ("min_rating", "since", "until")
+"""Those of them that speak of rows wherever these come from."""
 
 
 @click.command(
@@ -83,6 +57,12 @@ class _Reading:
     "--unit",
     type=click.Choice(["character", "word"]),
     help="Of poems: what an item is  [character where most letters are Chinese, else word]",
+)
+@click.option(
+    "--from-events",
+    is_flag=True,
+    help="Fold in what `recsys serve` was told: into SOURCE, or without one into what was ingested "
+    "before.",
 )
 @click.option(
     "--items",
@@ -117,6 +97,7 @@ def ingest(
     source: Path | None,
     poems_path: Path | None,
     unit: "Unit | None",
+    from_events: bool,
     items_path: Path | None,
     **flags: Any,
 ) -> None:
@@ -130,20 +111,28 @@ def ingest(
     In plain text a poem is a paragraph, with or without a line of title and author, or a line.
     Editors' notes in brackets are left out, and so are poems without letters and poems with
     the same letters as an earlier one.
+
+    With --from-events the interactions that `recsys serve` has kept become rows like any other.
+    They stay in WORKSPACE/events.sqlite too: give --from-events again with a new SOURCE.
     """
     from recsys.data.artefact import save_interactions
     from recsys.data.filters import filter_events
     from recsys.data.poems import poem_table
 
-    _check_sources(source, poems_path, unit, items_path, flags)
+    _check_sources(source, poems_path, unit, from_events)
+    _check_options(source, poems_path, items_path, flags)
     chosen = session.settings(**{f"ingest__{key}": value for key, value in flags.items()})
     settings: IngestSettings = chosen.settings.ingest
     with session.workspace.locked():
         if poems_path is not None:
-            reading = _read_poems(poems_path, unit)
+            reading = read_poem_files(poems_path, unit)
+        elif source is not None:
+            reading = read_interactions(source, items_path, settings)
         else:
-            assert source is not None
-            reading = _read_interactions(source, items_path, settings)
+            settings = settings_again(session.workspace.interactions, settings)
+            reading = read_again(session.workspace.interactions)
+        if from_events:
+            reading = with_arrived(reading, session.workspace.events)
         replaced = _replaced(session.workspace.interactions, reading.config["items"])
         events, dropped = filter_events(reading.events, _filters(settings))
         save_interactions(
@@ -173,7 +162,7 @@ def ingest(
         note(f"  of these, {missing} no title in {reading.item_source}")
 
 
-def _tell(reading: _Reading, dropped: "tuple[Dropped, ...]") -> None:
+def _tell(reading: Reading, dropped: "tuple[Dropped, ...]") -> None:
     """Say what was read, and what of it was lost."""
     note(f"read {reading.origin}")
     for count, reason in [*reading.losses, *((each.n_rows, each.reason) for each in dropped)]:
@@ -187,102 +176,35 @@ def _tell(reading: _Reading, dropped: "tuple[Dropped, ...]") -> None:
 
 
 def _check_sources(
-    source: Path | None,
-    poems_path: Path | None,
-    unit: "Unit | None",
-    items_path: Path | None,
-    flags: dict[str, Any],
+    source: Path | None, poems_path: Path | None, unit: "Unit | None", from_events: bool
 ) -> None:
-    if (source is None) == (poems_path is None):
-        found = "neither" if source is None else "both"
+    if from_events and poems_path is not None:
+        raise ConfigError("--from-events is for rows of interactions, not for --poems")
+    n_sources = (source is not None) + (poems_path is not None)
+    if n_sources != 1 and not (from_events and n_sources == 0):
+        found = "neither" if n_sources == 0 else "both"
         raise ConfigError(f"expected SOURCE or --poems FILE|DIR, found {found}: give one of them")
-    if poems_path is None:
-        if unit is not None:
-            raise ConfigError("--unit is an option of --poems; leave it out")
+    if poems_path is None and unit is not None:
+        raise ConfigError("--unit is an option of --poems; leave it out")
+
+
+def _check_options(
+    source: Path | None, poems_path: Path | None, items_path: Path | None, flags: dict[str, Any]
+) -> None:
+    """Refuse options that speak of a file where there is none, or of rows where there are poems."""
+    if source is not None:
         return
     given = [name for name in NOT_FOR_POEMS if flags.get(name) is not None]
+    if poems_path is None:
+        given = [name for name in given if name not in FILTERS]
     if items_path is not None:
         given.append("items")
     if given:
+        instead = "--from-events alone" if poems_path is None else "--poems"
         raise ConfigError(
-            f"--{given[0].replace('_', '-')} is for rows of interactions, not for --poems; "
+            f"--{given[0].replace('_', '-')} is for rows of interactions, not for {instead}; "
             "leave it out"
         )
-
-
-def _read_interactions(source: Path, items_path: Path | None, settings: IngestSettings) -> _Reading:
-    from recsys.data.items import read_items
-    from recsys.data.readers import locate
-
-    if items_path is None and str(source) != "-":
-        items_path = locate(source).items
-    events, report = read_file(source, settings, to_train=True)
-    table = None
-    if items_path is not None:
-        table = read_items(
-            items_path,
-            item=settings.items_id_column,
-            title=settings.items_title_column,
-            same_as=report.columns.get("item"),
-        )
-    return _Reading(
-        events=events,
-        origin=f"{counted(report.n_rows, 'row')} of {report.source} ({_columns(report)})",
-        config={
-            "source": str(source if str(source) == "-" else source.resolve()),
-            "items": None if items_path is None else str(items_path.resolve()),
-        },
-        n_rows=report.n_rows,
-        losses=[
-            (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
-            (report.n_duplicates, "earlier rows of a user and item that came again"),
-        ],
-        bad_rows=report.bad_rows,
-        item_table=table,
-        item_source=items_path,
-    )
-
-
-def _read_poems(path: Path, unit: "Unit | None") -> _Reading:
-    from recsys.data.poem_files import read_poems
-    from recsys.data.poem_units import find_unit, poem_events
-
-    with progress_bar() as bar:
-        task = bar.add_task("reading", total=None)
-        poems, report = read_poems(
-            path, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
-        found = unit or find_unit(poems)
-        events = poem_events(poems, found)
-    for line in report.passed_over:
-        note(f"passed over {line}")
-    if report.n_same_id:
-        note(
-            f"{counted(report.n_same_id, 'poem')} with the id of an earlier one: #2, #3, ... added"
-        )
-    files = "" if report.n_files == 1 else f" in {report.n_files:,} files"
-    return _Reading(
-        events=events,
-        origin=f"{counted(report.n_read, 'poem')} of {report.source}{files} ({report.layout}; "
-        f"an item is a {found})",
-        config={"source": str(path.resolve()), "items": None, "unit": found},
-        n_rows=int(events.values.sum()),
-        losses=_poem_losses(report),
-        poems=poems,
-        users="poem",
-        items=found,
-        rows=found,
-        filter_options="--min-item-interactions and others",
-    )
-
-
-def _poem_losses(report: "PoemReport") -> Losses:
-    return [
-        (report.n_empty, "poems without a letter"),
-        (report.n_duplicates, "poems with the letters of an earlier one"),
-        (report.n_notes, "editors' notes in brackets"),
-        (report.n_missing, "missing characters: □ in the text, and no item"),
-    ]
 
 
 def _still_there(poems: "list[Poem]", events: "Events") -> "list[Poem]":
@@ -320,12 +242,7 @@ def _filters(settings: IngestSettings) -> "FilterConfig":
     )
 
 
-def _columns(report: "ReadReport") -> str:
-    found = ", ".join(f"{role} = {column}" for role, column in report.columns.items())
-    return f"{report.input_format}; {found}" if found else report.input_format
-
-
-def _size(events: "Events", reading: _Reading) -> str:
+def _size(events: "Events", reading: Reading) -> str:
     return (
         f"{counted(len(events), 'interaction')} of {counted(len(events.users), reading.users)} x "
         f"{counted(len(events.items), reading.items)}"

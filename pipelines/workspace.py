@@ -70,6 +70,11 @@ class Workspace:
         return self.verse_run / "checkpoint.safetensors"
 
     @property
+    def events(self) -> Path:
+        """What `recsys serve` was told: interactions, as they came."""
+        return self.root / "events.sqlite"
+
+    @property
     def ease(self) -> Path:
         """The fitted baseline that `recsys evaluate` keeps."""
         return self.root / "cache" / "ease"

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from recsys.errors import ArtefactError
 
-FILE = "events.sqlite"
 WAIT_SECONDS = 30.0
 """How long a writer waits for another process's transaction."""
 
@@ -64,7 +63,7 @@ class EventStore:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = EventStore(Path(folder) / FILE)
+    ...     store = EventStore(Path(folder) / "events.sqlite")
     ...     store.append([Event("ann", "007", 1.0, 0.0), Event("bob", "x", 1.0, 0.0)])
     ...     [each.item for each in store.of_user("ann")]
     ...     store.close()

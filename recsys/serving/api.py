@@ -227,6 +227,13 @@ def _add_catalogue(app: FastAPI, served: Served) -> None:
         found, total = served.current.attributes.find(query, limit, start)
         return _answer({"items": found, "total": total})
 
+    @app.get("/items/{item:path}", response_model=dict[str, str], tags=["catalogue"])
+    async def one_item(item: str) -> Response:
+        """Give what is known of an item."""
+        generation = served.current
+        (position,) = generation.recommender.items.positions([item])
+        return _answer(generation.attributes.rows[position])
+
     @app.get("/users", response_model=schemas.Users, tags=["catalogue"])
     async def users(query: Searched = "", limit: Many = 20, start: Start = 0) -> Response:
         """Find users whose id begins with a text."""

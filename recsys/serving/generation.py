@@ -16,7 +16,7 @@ from recsys.data.folding import EVENTS_THROUGH
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
 from recsys.recommendation import RecommendationList, record_of
 from recsys.recommender import Recommender
-from recsys.rules import AppliedRules, Rules
+from recsys.rules import NO_RULES, AppliedRules, Rules
 from recsys.serving.attributes import Attributes
 from recsys.serving.latent_map import latent_map
 from recsys.serving.poems import Poems
@@ -106,23 +106,32 @@ class Generation:
         items: Sequence[str] | None = None,
         k: int = 10,
         exclude_seen: bool = True,
-        rules: Rules | None = None,
+        rules: Rules = NO_RULES,
         n_reasons: int = 0,
         explore: int | None = None,
     ) -> Asked:
-        """Look a history up: a user's with what has happened since, or a list of items.
+        """Look a history up: a user's, with what has happened since, and a list of items.
 
         Raises
         ------
         UnknownIdError
             A user of whom nothing is known, or an item that the model has not met.
         """
-        if user is not None:
-            columns, values = self._history_of(user)
-        else:
-            columns = np.unique(self.recommender.items.positions(items or []))
-            values = np.full(len(columns), self.recommender.vae.liked_value, dtype=np.float32)
-        return Asked(user, columns, values, k, exclude_seen, rules or Rules(), n_reasons, explore)
+        value_of = {} if user is None else self._history_of(user)
+        liked = self.recommender.items.positions(items or []).tolist()
+        value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
+        columns = sorted(value_of)
+        values = np.array([value_of[each] for each in columns], dtype=np.float32)
+        return Asked(
+            user,
+            np.array(columns, dtype=np.int64),
+            values,
+            k,
+            exclude_seen,
+            rules,
+            n_reasons,
+            explore,
+        )
 
     def answers(self, block: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         """Rank a block of histories; what was asked in one manner is ranked together.
@@ -170,8 +179,8 @@ class Generation:
 
         return applied
 
-    def _history_of(self, user: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Join what the workspace knows of a user and what has happened since."""
+    def _history_of(self, user: str) -> dict[int, float]:
+        """Give a user's history, with what has happened since: position of an item -> value."""
         recommender = self.recommender
         (position,) = recommender.users.find([user])
         since = self.events.of_user(user, self._events_through)
@@ -182,15 +191,13 @@ class Generation:
             row = recommender.histories(np.array([position]))
             value_of = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
         columns = recommender.items.find([each.item for each in since]).tolist()
+        kind = recommender.store.value_kind
+        adds_up = kind == "weight"
         for event, column in zip(since, columns, strict=True):
             if column >= 0 and event.value >= self._least_value:
-                adds_up = recommender.store.value_kind == "weight"
-                value_of[column] = event.value + (value_of.get(column, 0.0) if adds_up else 0.0)
-        in_order = sorted(value_of)
-        values = np.array([value_of[each] for each in in_order], dtype=np.float32)
-        if recommender.store.value_kind == "none":
-            values[:] = 1
-        return np.array(in_order, dtype=np.int64), values
+                before = value_of.get(column, 0.0) if adds_up else 0.0
+                value_of[column] = before + (1.0 if kind == "none" else event.value)
+        return value_of
 
     @property
     def _events_through(self) -> int:

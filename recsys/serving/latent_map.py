@@ -36,7 +36,9 @@ def latent_map(recommender: Recommender) -> dict[str, Any]:
     projection = project(codes.vectors, "pca", SEED)
     found = kmeans(codes.vectors, min(CLUSTERS, len(codes)), SEED)
     names = [
-        " · ".join(name for name, _ in each.telling) or f"cluster {each.number}"
+        # "genre: Drama" is told by its value alone.
+        " · ".join(name.partition(": ")[2] or name for name, _ in each.telling)
+        or f"cluster {each.number}"
         for each in describe(codes, found, n=3)
     ]
     colouring = Colouring.of("cluster", [names[place] for place in found.assignments], equals=names)

@@ -75,7 +75,7 @@ class Manner(Strict):
 
 
 class RecommendAsked(Manner):
-    """A list for one user, or for somebody who liked these items."""
+    """A list for a user, for somebody who liked these items, or for a user had it liked them."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -88,8 +88,8 @@ class RecommendAsked(Manner):
 
     @model_validator(mode="after")
     def _one_history(self) -> "RecommendAsked":
-        if (self.user is None) == (self.items is None):
-            raise ValueError("give user or items, one of them")
+        if self.user is None and self.items is None:
+            raise ValueError("give user, items or both")
         return self
 
 

@@ -5,7 +5,7 @@ import logging
 import threading
 from pathlib import Path
 
-from recsys.data.event_store import FILE, EventStore
+from recsys.data.event_store import EventStore
 from recsys.errors import RecsysError
 from recsys.serving.gathering import Gatherer
 from recsys.serving.generation import Asked, Generation
@@ -33,7 +33,7 @@ class Served:
 
     def __init__(self, root: Path, device: str = "cpu") -> None:
         self.root, self.device = root, device
-        self.events = EventStore(root / FILE)
+        self.events = EventStore(root / "events.sqlite")
         self.current = Generation.load(root, self.events, device)
         self.loaded = _now()
         self.last_error: str | None = None

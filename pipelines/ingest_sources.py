@@ -1,0 +1,193 @@
+"""Where `recsys ingest` reads from: a file, poems, what was ingested before, and events."""
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from recsys.data.holdout import counted
+from recsys.errors import ConfigError
+
+from .config import IngestSettings
+from .output import note, progress_bar
+from .reading import read_file
+
+if TYPE_CHECKING:
+    from recsys.data.interactions import Events
+    from recsys.data.poem_files import PoemReport
+    from recsys.data.poem_units import Unit
+    from recsys.data.poems import Poem
+    from recsys.data.readers import ReadReport
+
+Losses = list[tuple[int, str]]
+"""How many rows, poems or characters went, and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What was read, and what to tell of it.
+
+    Parameters
+    ----------
+    events : Events
+    origin : str
+        What was read of what, for the first line.
+    config, n_rows : dict, int
+        For the manifest.
+    losses : list of (int, str)
+    users, items, rows : str
+        What one is called.
+    """
+
+    events: "Events"
+    origin: str
+    config: dict[str, Any]
+    n_rows: int
+    losses: Losses
+    bad_rows: tuple[str, ...] = ()
+    item_table: pd.DataFrame | None = None
+    item_source: Path | None = None
+    poems: "list[Poem]" = field(default_factory=list)
+    users: str = "user"
+    items: str = "item"
+    rows: str = "row"
+    filter_options: str = "--min-rating and others"
+
+
+def read_interactions(source: Path, items_path: Path | None, settings: IngestSettings) -> Reading:
+    from recsys.data.items import read_items
+    from recsys.data.readers import locate
+
+    if items_path is None and str(source) != "-":
+        items_path = locate(source).items
+    events, report = read_file(source, settings, to_train=True)
+    table = None
+    if items_path is not None:
+        table = read_items(
+            items_path,
+            item=settings.items_id_column,
+            title=settings.items_title_column,
+            same_as=report.columns.get("item"),
+        )
+    return Reading(
+        events=events,
+        origin=f"{counted(report.n_rows, 'row')} of {report.source} ({_columns(report)})",
+        config={
+            "source": str(source if str(source) == "-" else source.resolve()),
+            "items": None if items_path is None else str(items_path.resolve()),
+        },
+        n_rows=report.n_rows,
+        losses=[
+            (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
+            (report.n_duplicates, "earlier rows of a user and item that came again"),
+        ],
+        bad_rows=report.bad_rows,
+        item_table=table,
+        item_source=items_path,
+    )
+
+
+def settings_again(path: Path, said: IngestSettings) -> IngestSettings:
+    """Give the settings that the data were ingested with, but for what is set otherwise now."""
+    from recsys.data.artefact import open_interactions
+
+    before = open_interactions(path).artefact.manifest.config.get("settings", {})
+    default = IngestSettings()
+    kept = {
+        each.name: before[each.name]
+        for each in fields(IngestSettings)
+        if each.name in before and getattr(said, each.name) == getattr(default, each.name)
+    }
+    return replace(said, **kept)
+
+
+def read_again(path: Path) -> Reading:
+    """Give what was ingested before, as it is."""
+    from recsys.data.artefact import open_interactions
+
+    store = open_interactions(path)
+    if not store.user_table.empty:
+        raise ConfigError("what was ingested are poems: --from-events has no rows to add to them")
+    config = {**store.artefact.manifest.config}
+    config.pop("settings", None)
+    events = store.events()
+    return Reading(
+        events=events,
+        origin=f"{counted(len(events), 'row')} of {path}",
+        config=config,
+        n_rows=len(events),
+        losses=[],
+        item_table=None if store.item_table.empty else store.item_table,
+        item_source=path,
+    )
+
+
+def with_arrived(reading: Reading, path: Path) -> Reading:
+    """Fold in the events that the rows do not hold yet."""
+    from recsys.data.event_store import EventStore
+    from recsys.data.folding import EVENTS_THROUGH, with_events
+
+    store = EventStore(path)
+    last = store.last_position
+    arrived = store.between(int(reading.config.get(EVENTS_THROUGH, 0)), last)
+    store.close()
+    events, n_replaced = with_events(reading.events, arrived)
+    return replace(
+        reading,
+        events=events,
+        origin=f"{reading.origin}, and {counted(len(arrived), 'event')} of {path}",
+        config={**reading.config, EVENTS_THROUGH: last},
+        n_rows=reading.n_rows + len(arrived),
+        losses=[
+            *reading.losses,
+            (n_replaced, "rows and events of a user and item that came again"),
+        ],
+    )
+
+
+def read_poem_files(path: Path, unit: "Unit | None") -> Reading:
+    from recsys.data.poem_files import read_poems
+    from recsys.data.poem_units import find_unit, poem_events
+
+    with progress_bar() as bar:
+        task = bar.add_task("reading", total=None)
+        poems, report = read_poems(
+            path, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        found = unit or find_unit(poems)
+        events = poem_events(poems, found)
+    for line in report.passed_over:
+        note(f"passed over {line}")
+    if report.n_same_id:
+        note(
+            f"{counted(report.n_same_id, 'poem')} with the id of an earlier one: #2, #3, ... added"
+        )
+    files = "" if report.n_files == 1 else f" in {report.n_files:,} files"
+    return Reading(
+        events=events,
+        origin=f"{counted(report.n_read, 'poem')} of {report.source}{files} ({report.layout}; "
+        f"an item is a {found})",
+        config={"source": str(path.resolve()), "items": None, "unit": found},
+        n_rows=int(events.values.sum()),
+        losses=_poem_losses(report),
+        poems=poems,
+        users="poem",
+        items=found,
+        rows=found,
+        filter_options="--min-item-interactions and others",
+    )
+
+
+def _poem_losses(report: "PoemReport") -> Losses:
+    return [
+        (report.n_empty, "poems without a letter"),
+        (report.n_duplicates, "poems with the letters of an earlier one"),
+        (report.n_notes, "editors' notes in brackets"),
+        (report.n_missing, "missing characters: □ in the text, and no item"),
+    ]
+
+
+def _columns(report: "ReadReport") -> str:
+    found = ", ".join(f"{role} = {column}" for role, column in report.columns.items())
+    return f"{report.input_format}; {found}" if found else report.input_format
