@@ -39,13 +39,12 @@ from recsys.vae.training import train
 from recsys.verse.directions import Directions
 from recsys.verse.lookup import histories_of, texts_of_couplets
 from recsys.verse.lookup_artefact import is_current, load_lookup
-from recsys.verse.pairs import PairsConfig, train_pairs
+from recsys.verse.pairs import NAMELESS, PairsConfig, train_pairs
 
 QUERIES, TEST_POEMS = 5_000, 6_500
 DEPTHS = (10, 100)
 MEAN_TARGETS, BEST_TARGETS = (0.12, 0.36), (0.15, 0.45)
 POETS, NEIGHBOURS, AUTHOR_TARGET = 20, 10, 0.52
-NAMELESS = {"", "無名氏", "不詳", "佚名"}
 LOOK_UPS, MOST_MILLISECONDS = 200, 10.0
 LSA_DIM = 50
 
@@ -144,7 +143,8 @@ def fit(poems: Sequence[Poem], seed: int, assignments: tuple[str, ...]) -> tuple
     )
     place, couplets = zip(*texts_of_couplets(poems), strict=True)
     bags = histories_of(couplets, "character", vae.items)
-    pairs = train_pairs(bags, np.array(place), PairsConfig())
+    authors = [each.author for each in poems]
+    pairs = train_pairs(bags, np.array(place), authors, PairsConfig())
     print(f"and the pair encoder: {time.perf_counter() - started:.0f} s", flush=True)
     return vae, Directions.around(vae, pairs, bags)
 

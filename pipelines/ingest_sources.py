@@ -56,6 +56,7 @@ class Reading:
 
 
 def read_interactions(source: Path, items_path: Path | None, settings: IngestSettings) -> Reading:
+    """Read rows, and the items' table where there is one."""
     from recsys.data.items import read_items
     from recsys.data.readers import locate
 
@@ -147,6 +148,7 @@ def with_arrived(reading: Reading, path: Path) -> Reading:
 
 
 def read_poem_files(path: Path, unit: "Unit | None") -> Reading:
+    """Read poems as rows of characters or words."""
     from recsys.data.poem_files import read_poems
     from recsys.data.poem_units import find_unit, poem_events
 

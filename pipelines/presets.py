@@ -19,9 +19,9 @@ POEMS: dict[str, Any] = {
     "vae.latent_dim": 50,
     "vae.hidden_dim": 400,
     "vae.encoder_layers": 1,
-    "vae.dropout": 0.15,
+    "vae.dropout": 0.5,
     "vae.members": 1,
-    "training.epochs": 20,
+    "training.epochs": 40,
     "training.batch_size": 250,
     "training.learning_rate": 4e-3,
 }

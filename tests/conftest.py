@@ -90,7 +90,10 @@ def workspace(tmp_path_factory, events, split, trained) -> Path:
 
     root = tmp_path_factory.mktemp("workspace")
     titles = read_items(SAMPLE / "items.csv")
-    save_interactions(events, titles, root / "interactions", config={}, metrics={})
+    counts = {"n_rows_read": len(events), "n_events": len(events)}
+    counts |= {"n_users": len(events.users), "n_items": len(events.items)}
+    config = {"source": "the sample", "items": None}
+    save_interactions(events, titles, root / "interactions", config=config, metrics=counts)
     store = open_interactions(root / "interactions")
     save_model(
         trained,

@@ -212,8 +212,11 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
 
 
 def _check_values(served: Served, asked: schemas.EventsAsked) -> None:
-    """Refuse an event without a rating where the data are ratings: a 1 would be a dislike."""
-    if served.current.recommender.store.value_kind != "rating":
+    """Refuse events of poems, and events without a rating where the data are ratings."""
+    store = served.current.recommender.store
+    if not store.user_table.empty:
+        raise ConfigError("the users here are poems, to which nothing happens")
+    if store.value_kind != "rating":
         return
     for place, event in enumerate(asked.events):
         if "value" not in event.model_fields_set:

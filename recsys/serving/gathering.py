@@ -56,8 +56,13 @@ class Gatherer(Generic[Asked, Answer]):
         block, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         self._is_working = True
         asked = [each.asked for each in block]
-        working = asyncio.get_running_loop().run_in_executor(self._pool, self._work, asked)
+        working = asyncio.get_running_loop().run_in_executor(self._pool, self._checked, asked)
         working.add_done_callback(partial(self._finish, block))
+
+    def _checked(self, asked: list[Asked]) -> Sequence[Answer | Exception]:
+        answers = self._work(asked)
+        assert len(answers) == len(asked), "somebody would wait for ever"
+        return answers
 
     def _finish(
         self,

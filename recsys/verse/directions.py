@@ -10,7 +10,7 @@ from recsys.index.item_index import unit_vectors
 from recsys.vae.model import VAE
 from recsys.verse.pairs import PairEncoder
 
-VAE_SHARE = 0.4
+VAE_SHARE = 0.2
 """Of the similarity; the rest is the pair encoder's: benchmarks/poem_lookup.py has all three."""
 
 

@@ -29,7 +29,7 @@ from recsys.verse.lookup import (
 from recsys.verse.pairs import PairEncoder, PairsConfig, PairsReport, train_pairs
 
 KIND = "lookup"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """An older look-up is built anew: it is made of model and poems, and holds nothing else."""
 
 MADE_BY = "recsys similar --poem"
@@ -78,7 +78,8 @@ def build_lookup(
 
     couplets, of_couplet = _split(texts_of_couplets(poems))
     histories = histories_of(couplets, unit, vae.items)
-    pairs = train_pairs(histories, of_couplet, config, on_epoch=on_epoch)
+    authors = [each.author for each in poems]
+    pairs = train_pairs(histories, of_couplet, authors, config, on_epoch=on_epoch)
     directions = Directions.around(vae, pairs, histories)
     lines, of_line = _split(texts_of_lines(poems))
     texts = {"poems": [each.text for each in poems], "couplets": couplets, "lines": lines}

@@ -206,7 +206,7 @@ def test_a_look_up_belongs_to_its_model_and_its_poems(artefacts, tmp_path):
 
 def test_a_look_up_of_an_older_format_is_not_current(artefacts, monkeypatch):
     root, _, store, model = artefacts
-    monkeypatch.setattr("recsys.verse.lookup_artefact.FORMAT_VERSION", 3)
+    monkeypatch.setattr("recsys.verse.lookup_artefact.FORMAT_VERSION", 99)
     assert not is_current(root / "lookup", model, store)
 
 

@@ -1,0 +1,108 @@
+"""Events that arrive one by one: kept in order, once a key, whole or not at all."""
+
+import sqlite3
+import threading
+
+import pytest
+
+from recsys.data.event_store import Event, EventStore
+from recsys.errors import ArtefactError
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = EventStore(tmp_path / "events.sqlite")
+    yield made
+    made.close()
+
+
+def event(user="ann", item="007", value=1.0, time=0.0, key=None):
+    return Event(user, item, value, time, key)
+
+
+def test_nothing_is_there_at_first_and_asking_makes_no_file(store):
+    assert store.of_user("ann") == []
+    assert store.last_position == 0
+    assert not store.path.exists()
+
+
+def test_events_come_back_in_their_order(store):
+    store.append([event(item="b"), event("bob"), event(item="a")])
+    assert [each.item for each in store.of_user("ann")] == ["b", "a"]
+    assert store.of_user("ann", after=1) == [event(item="a")]
+    assert store.last_position == 3
+    assert store.between(1, 2) == [event("bob")]
+
+
+def test_ids_come_back_as_they_were_written(store):
+    odd = event('O\'Brien, "x"\n', "🦊 \x00 007", key="k; DROP TABLE events")
+    store.append([odd])
+    assert store.of_user(odd.user) == [odd]
+
+
+def test_a_key_that_comes_again_is_kept_once(store):
+    assert store.append([event(key="a"), event(key="b"), event(key="a")]) == 2
+    assert store.append([event(key="b"), event(key=None), event(key=None)]) == 2
+    assert len(store.of_user("ann")) == 4
+
+
+def test_batches_are_counted_apart(store):
+    assert store.append_each([[event(key="a")], [event(key="a"), event(key="b")], []]) == [1, 1, 0]
+
+
+def test_a_bad_event_takes_the_whole_transaction_with_it(store):
+    with pytest.raises(ArtefactError, match="cannot be used: NOT NULL"):
+        store.append([event(), event(user=None)])
+    assert store.of_user("ann") == []
+
+
+def test_what_was_written_is_there_for_another_process(store):
+    store.append([event()])
+    other = EventStore(store.path)
+    assert other.of_user("ann") == [event()]
+    other.close()
+
+
+def test_the_disk_is_waited_for_at_each_commit(store):
+    store.append([event()])
+    (level,) = store._connection().execute("PRAGMA synchronous").fetchone()
+    (mode,) = store._connection().execute("PRAGMA journal_mode").fetchone()
+    assert (level, mode) == (2, "wal")
+
+
+def test_many_threads_write_and_nothing_is_lost(store):
+    def write(number):
+        for place in range(20):
+            store.append([event(f"u{number}", str(place))])
+
+    threads = [threading.Thread(target=write, args=(each,)) for each in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert store.last_position == 160
+    assert all(len(store.of_user(f"u{each}")) == 20 for each in range(8))
+
+
+def test_a_file_that_is_no_store_is_refused_and_left(tmp_path):
+    path = tmp_path / "events.sqlite"
+    path.write_bytes(b"user,item\n1,2\n" * 100)
+    store = EventStore(path)
+    with pytest.raises(ArtefactError, match="file is not a database"):
+        store.append([event()])
+    assert path.read_bytes().startswith(b"user,item")
+
+
+def test_a_full_disk_is_told_and_nothing_is_half_written(store):
+    store.append([event()])
+    store._connection().execute("PRAGMA max_page_count = 8")
+    with pytest.raises(ArtefactError, match="full"):
+        store.append([event(item="x" * 1000) for _ in range(1000)])
+    assert store.of_user("ann") == [event()]
+
+
+def test_reading_needs_no_right_to_write_elsewhere(store, tmp_path):
+    store.append([event()])
+    with sqlite3.connect(store.path) as plain:
+        assert plain.execute("SELECT COUNT(*) FROM events").fetchone() == (1,)
+    plain.close()
