@@ -26,13 +26,14 @@ SCORE_SPREAD = 0.15
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made; `neighbours` 0 is a VAE alone."""
+    """How much is made; `neighbours` 0 is a VAE alone, of so many `members`."""
 
     users: int
     items: int
     latents: int
     neighbours: int = 0
     mean_history: int = MEAN_HISTORY
+    members: int = 1
 
 
 def make_events(size: Size, rng: np.random.Generator) -> Events:
@@ -65,24 +66,28 @@ def _numbered(n: int, noun: str) -> IdMap:
 
 def make_vae(size: Size, events: Events) -> VAE:
     """Build a model that nobody trained: popularity in the bias, tastes of a like spread."""
-    config = VAEConfig(values="binary", latent_dim=size.latents)
+    config = VAEConfig(values="binary", latent_dim=size.latents, members=size.members)
     catalogue = _numbered(size.items, "item")
     counts = np.zeros(size.items, dtype=np.int64)
     counts[catalogue.find(events.items.ids)] = events.interactions().item_counts()
     torch.manual_seed(0)
-    module = VAEModule(size.items, config).eval()
-    with torch.no_grad():
-        module.decoder.weight.normal_(std=SCORE_SPREAD)
-        module.decoder.bias.copy_(torch.from_numpy(np.log1p(counts).astype(np.float32)))
     return VAE(
         config=config,
         items=catalogue,
-        members=(module,),
+        members=tuple(_make_member(size, config, counts) for _ in range(size.members)),
         item_means=np.zeros(size.items, dtype=np.float32),
         item_counts=counts,
         n_train_users=size.users,
         liked_value=1.0,
     )
+
+
+def _make_member(size: Size, config: VAEConfig, counts: np.ndarray) -> VAEModule:
+    module = VAEModule(size.items, config).eval()
+    with torch.no_grad():
+        module.decoder.weight.normal_(std=SCORE_SPREAD)
+        module.decoder.bias.copy_(torch.from_numpy(np.log1p(counts).astype(np.float32)))
+    return module
 
 
 def make_item_item(vae: VAE, size: Size) -> ItemItem:

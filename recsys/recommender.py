@@ -136,6 +136,11 @@ class Recommender:
         """
         return self._histories.rows(user_positions)
 
+    def history(self, user: str) -> dict[int, float] | None:
+        """Give one user's history as position in the catalogue -> value; None of an unknown one."""
+        position = self.users.position(user)
+        return None if position < 0 else self._histories.values_of(position)
+
     def recommend(
         self,
         users: Sequence[str] | None = None,

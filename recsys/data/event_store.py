@@ -73,6 +73,7 @@ class EventStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_there = False
         self._connections: list[sqlite3.Connection] = []
         self._local = threading.local()
 
@@ -128,7 +129,7 @@ class EventStore:
     @property
     def last_position(self) -> int:
         """Position of the newest event; 0 where there is none."""
-        if not self.path.exists():
+        if not self._exists():
             return 0
         with self._answering():
             (last,) = self._connection().execute("SELECT MAX(position) FROM events").fetchone()
@@ -141,7 +142,7 @@ class EventStore:
         self._local = threading.local()
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Event]:
-        if not self.path.exists():
+        if not self._exists():
             return []
         with self._answering():
             rows = self._connection().execute(
@@ -149,6 +150,11 @@ class EventStore:
                 values,
             )
             return [Event(*row) for row in rows]
+
+    def _exists(self) -> bool:
+        """Whether anything was ever written; once it is there it stays."""
+        self._is_there = self._is_there or self.path.exists()
+        return self._is_there
 
     def _connection(self) -> sqlite3.Connection:
         """Open a connection for this thread, or give the one that it has."""

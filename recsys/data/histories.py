@@ -42,6 +42,14 @@ class Histories:
     def _columns(self) -> NDArray[np.int64]:
         return self.items.find(self.interactions.items.ids)
 
+    def values_of(self, user_position: int) -> dict[int, float]:
+        """Give one user's history as position in the catalogue -> value."""
+        matrix = self.interactions.matrix
+        row = slice(*matrix.indptr[user_position : user_position + 2])
+        columns = self._columns[matrix.indices[row]].tolist()
+        values = matrix.data[row].tolist()
+        return {at: value for at, value in zip(columns, values, strict=True) if at >= 0}
+
     def rows(self, user_positions: NDArray[np.int64]) -> csr_array:
         """Give the histories of these users, in this order.
 

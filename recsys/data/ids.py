@@ -82,6 +82,13 @@ class IdMap:
         wanted = pd.Index(_object_array(ids), dtype=object)
         return self._index.get_indexer(wanted).astype(np.int64)
 
+    def position(self, key: str) -> int:
+        """Give the position of one id, -1 where it is unknown: far quicker than `find`."""
+        try:
+            return int(self._index.get_loc(key))  # type: ignore[arg-type] # the ids are unique
+        except KeyError:
+            return -1
+
     def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """Give the positions of `ids`; int64, shape (len(ids),).
 

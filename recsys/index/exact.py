@@ -6,6 +6,19 @@ from scipy.sparse import csr_array
 
 from recsys.ranking import Ranking, exclude, top_k
 
+TOGETHER = 4
+"""Rows from which on BLAS goes over the vectors once for all of them."""
+
+
+def products(queries: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give every inner product; float32, shape (n_queries, n)."""
+    n_queries = len(queries)
+    if n_queries == 1:
+        return np.asarray(queries[0] @ vectors.T)[None]
+    if n_queries < TOGETHER:
+        queries = np.pad(queries, ((0, TOGETHER - n_queries), (0, 0)))
+    return np.asarray(queries @ vectors.T)[:n_queries]
+
 
 def exact_search(
     vectors: NDArray[np.float32],
@@ -36,7 +49,7 @@ def exact_search(
     offset : float32 or None, shape (n,)
         Added to every query's scores.
     """
-    scores = queries @ vectors.T
+    scores = products(queries, vectors)
     if added is not None:
         scores += added.toarray()
     if offset is not None:

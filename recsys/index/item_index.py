@@ -18,6 +18,10 @@ BLOCK_SCORES = 6_000_000
 """Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
 
 
+MOST_HELD_TWICE = 256 * 2**20
+"""Bytes of vectors up to which a second copy is held, dimension by dimension: a few queries'
+products with it take half the time."""
+
 WIDE_SUPPORT = 0.1
 """Share of the vectors from which on a sparse term makes brute force the quicker way."""
 
@@ -74,6 +78,12 @@ class ItemIndex:
         """The indexed vectors, read in place; float32, shape (n, dim)."""
         flat = faiss.rev_swig_ptr(self.faiss_index.get_xb(), len(self) * self.dim)
         return np.asarray(flat).reshape(len(self), self.dim)
+
+    @cached_property
+    def _for_products(self) -> NDArray[np.float32]:
+        """The vectors, laid out as matrix products like them; float32, shape (n, dim)."""
+        small = self.vectors.nbytes <= MOST_HELD_TWICE
+        return np.asfortranarray(self.vectors) if small else self.vectors
 
     def search(
         self,
@@ -172,7 +182,7 @@ class ItemIndex:
         n_rows = max(1, BLOCK_SCORES // max(1, len(self)))
         if len(queries) <= n_rows:  # no copies of the sparse parts
             return exact_search(
-                self.vectors,
+                self._for_products,
                 queries,
                 k,
                 added=added,
@@ -185,7 +195,7 @@ class ItemIndex:
         for start in range(0, len(queries), n_rows):
             block = slice(start, start + n_rows)
             ranking = exact_search(
-                self.vectors,
+                self._for_products,
                 queries[block],
                 k,
                 added=None if added is None else added[block],

@@ -118,8 +118,9 @@ class Generation:
             A user of whom nothing is known, or an item that the model has not met.
         """
         value_of = {} if user is None else self._history_of(user)
-        liked = self.recommender.items.positions(items or []).tolist()
-        value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
+        if items:
+            liked = self.recommender.items.positions(items).tolist()
+            value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
         columns = sorted(value_of)
         values = np.array([value_of[each] for each in columns], dtype=np.float32)
         return Asked(
@@ -182,24 +183,21 @@ class Generation:
     def _history_of(self, user: str) -> dict[int, float]:
         """Give a user's history, with what has happened since: position of an item -> value."""
         recommender = self.recommender
-        (position,) = recommender.users.find([user])
+        value_of = recommender.history(user)
         since = self.events.of_user(user, self._events_through)
-        if position < 0 and not since:
+        if value_of is None and not since:
             raise UnknownIdError(recommender.users.unknown_message([user]))
-        value_of: dict[int, float] = {}
-        if position >= 0:
-            row = recommender.histories(np.array([position]))
-            value_of = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
-        columns = recommender.items.find([each.item for each in since]).tolist()
+        value_of = value_of or {}
         kind = recommender.store.value_kind
         adds_up = kind == "weight"
-        for event, column in zip(since, columns, strict=True):
+        for event in since:
+            column = recommender.items.position(event.item)
             if column >= 0 and event.value >= self._least_value:
                 before = value_of.get(column, 0.0) if adds_up else 0.0
                 value_of[column] = before + (1.0 if kind == "none" else event.value)
         return value_of
 
-    @property
+    @cached_property
     def _events_through(self) -> int:
         """Position of the last event that the workspace's histories hold already."""
         return int(self.recommender.store.artefact.manifest.config.get(EVENTS_THROUGH, 0))

@@ -80,16 +80,15 @@ class Watching:
             path = getattr(scope.get("route"), "path", "other")
             REQUESTS.labels(scope["method"], path, str(status)).inc()
             SECONDS.labels(path).observe(seconds)
-            log.info(
-                "request",
-                extra={
+            if log.isEnabledFor(logging.INFO):
+                told = {
                     "request_id": request_id.decode(),
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
                     "ms": round(1000 * seconds, 2),
-                },
-            )
+                }
+                log.info("request", extra=told)
 
 
 class JsonLines(logging.Formatter):

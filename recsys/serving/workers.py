@@ -23,6 +23,7 @@ GRACE_SECONDS = 20
 """How long requests that are being answered may take once the service is told to end."""
 
 BACKLOG = 2048
+SWITCH_SECONDS = 0.0005
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 log = logging.getLogger("recsys.serving")
 
@@ -112,6 +113,8 @@ def serve_alone(config: ServeConfig, listening: socket.socket) -> int:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     if not config.log_requests:
         log.setLevel(logging.WARNING)
+    # What is ranked in one thread must not keep the others' short work waiting.
+    sys.setswitchinterval(SWITCH_SECONDS)
     served = Served(config.root, config.device)
     if config.threads is not None:
         threadpool_limits(config.threads)
@@ -123,6 +126,7 @@ def serve_alone(config: ServeConfig, listening: socket.socket) -> int:
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

@@ -105,6 +105,16 @@ class Encoder(nn.Module):
         -------
         mean, log_variance : float32, shape (n_users, latent_dim)
         """
+        hidden = self.last_hidden(batch, generator, embeddings)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def last_hidden(
+        self,
+        batch: Batch,
+        generator: torch.Generator | None = None,
+        embeddings: Tensor | None = None,
+    ) -> Tensor:
+        """Give what both heads are linear in; float32, shape (n_users, hidden_dim)."""
         inputs = replace(batch, values=self._normalised(batch))
         if generator is not None and self.dropout > 0:
             inputs = self._some_of(inputs, generator)
@@ -120,7 +130,7 @@ class Encoder(nn.Module):
         for layer, norm in zip(self.layers, self.norms[1:], strict=True):
             hidden = norm(silu(layer(hidden) + total))
             total = total + hidden
-        return self.mean(hidden), self.log_variance(hidden)
+        return cast(Tensor, hidden)
 
     def _some_of(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Drop items at random, so that no time goes into them, and scale up the others."""

@@ -1,6 +1,7 @@
 """The trained VAE: histories -> latent codes -> scores, in numpy on both sides."""
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -124,15 +125,26 @@ class VAE:
         -------
         float32, shape (n_users, latent_dim)
         """
-        return self.posteriors(histories).means
+        n_users = histories.shape[0]
+        means = np.empty((n_users, self.latent_dim), dtype=np.float32)
+        for rows in blocks_of(n_users, ENCODE_BATCH):
+            for columns, member, batch in self._batches(histories[rows[0] : rows[-1] + 1]):
+                with torch.inference_mode():
+                    encoder = member.encoder
+                    means[rows, columns] = encoder.mean(encoder.last_hidden(batch)).cpu().numpy()
+        return means
 
     def posteriors(self, histories: csr_array) -> "Posteriors":
         """Map histories to the posteriors of their codes; see `encode`."""
         n_users = histories.shape[0]
         found = Posteriors(*np.empty((2, n_users, self.latent_dim), dtype=np.float32))
         for rows in blocks_of(n_users, ENCODE_BATCH):
-            block = slice(rows[0], rows[-1] + 1)
-            self._encode_batch(histories[block], found.means[block], found.deviations[block])
+            for columns, member, batch in self._batches(histories[rows[0] : rows[-1] + 1]):
+                with torch.inference_mode():
+                    mean, log_variance = member.encoder(batch)
+                    deviation = (0.5 * log_variance).exp()
+                found.means[rows, columns] = mean.cpu().numpy()
+                found.deviations[rows, columns] = deviation.cpu().numpy()
         return found
 
     def user_vectors(self, histories: csr_array) -> NDArray[np.float32]:
@@ -237,19 +249,16 @@ class VAE:
         logits = (codes @ weight.T + bias) / len(heads)
         return np.asarray(softmax(logits, axis=1), dtype=np.float32)
 
-    def _encode_batch(
-        self, histories: csr_array, means: NDArray[np.float32], deviations: NDArray[np.float32]
-    ) -> None:
+    def _batches(self, histories: csr_array) -> Iterator[tuple[slice, VAEModule, Batch]]:
+        """Give each member's columns of a code, the member, and the histories as it reads them."""
         block = model_input(histories, self.config, self.item_means)
+        batches: dict[torch.device, Batch] = {}
         width = self.config.latent_dim
         for place, member in enumerate(self.members):
             device = member.decoder.weight.device
-            batch = Batch.of(block, np.arange(histories.shape[0]), device)
-            columns = slice(place * width, (place + 1) * width)
-            with torch.inference_mode():
-                mean, log_variance = member.encoder(batch)
-            means[:, columns] = mean.cpu().numpy()
-            deviations[:, columns] = (0.5 * log_variance).exp().cpu().numpy()
+            if device not in batches:
+                batches[device] = Batch.of(block, np.arange(histories.shape[0]), device)
+            yield slice(place * width, (place + 1) * width), member, batches[device]
 
 
 def with_ones(codes: NDArray[np.float32]) -> NDArray[np.float32]:
