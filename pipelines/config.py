@@ -12,8 +12,10 @@ from typing import Any, Literal
 from recsys.data.formats import InputFormat
 from recsys.data.splits import SplitConfig
 from recsys.errors import ConfigError
+from recsys.index.kinds import IndexKind
 from recsys.metrics import DEFAULT_METRICS
 from recsys.neighbours.config import NeighboursConfig
+from recsys.settings import check_range
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.verse.config import VerseConfig
 
@@ -70,6 +72,17 @@ class ModelSettings:
                 "model.kind is 'neighbours', which has no code to tell labels by; leave --label "
                 "out, or use model.kind=vae"
             )
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How items are searched, and what share of the exact best must be found."""
+
+    kind: IndexKind = "auto"
+    recall: float = 0.99
+
+    def __post_init__(self) -> None:
+        check_range("index.recall", self.recall, above=0, at_most=1)
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,7 @@ class Settings:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     neighbours: NeighboursConfig = field(default_factory=NeighboursConfig)
     verse: VerseConfig = field(default_factory=VerseConfig)
+    index: IndexSettings = field(default_factory=IndexSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     score: ScoreSettings = field(default_factory=ScoreSettings)

@@ -1,8 +1,11 @@
 """recsys index: model + histories -> everything that look-ups need."""
 
+from typing import get_args
+
 import click
 
 from recsys.data.holdout import counted
+from recsys.index.kinds import IndexKind
 
 from .options import Session, epilog, stage, threads_option, use_machine
 from .output import note, progress_bar
@@ -12,18 +15,36 @@ from .output import note, progress_bar
     short_help="Build what recommend, similar and score look up.",
     epilog=epilog("recsys index"),
 )
+@click.option(
+    "--kind",
+    type=click.Choice(get_args(IndexKind)),
+    help="How items are searched: exact looks at every one, float16 and cells at fewer bits and "
+    "then again at the best  [auto: exact up to 200,000 items, then cells]",
+)
+@click.option(
+    "--recall",
+    type=float,
+    metavar="R",
+    help="Of the exact best, the share that cells must find; else every item is searched  [0.99]",
+)
 @threads_option
 @stage
-def index(session: Session, threads: int | None) -> None:
+def index(
+    session: Session, kind: "IndexKind | None", recall: float | None, threads: int | None
+) -> None:
     """Build the search index of items, and of users by their latent codes.
 
-    Built whole or not at all; stamped with the model, so that another model refuses it.
+    Built whole or not at all; stamped with the model, so that another model refuses it. What
+    share of the exact best a search finds, and how long it takes, is measured on real users and
+    written down with the index.
     """
     from recsys.data.artefact import open_interactions
     from recsys.indexing import build_index
     from recsys.vae.artefact import load_model, open_model
 
-    settings = session.settings(machine__threads=threads).settings
+    settings = session.settings(
+        machine__threads=threads, index__kind=kind, index__recall=recall
+    ).settings
     with session.workspace.locked():
         device = use_machine(settings.machine)
         model = open_model(session.workspace.model)
@@ -31,13 +52,20 @@ def index(session: Session, threads: int | None) -> None:
         vae = load_model(model, device)
         with progress_bar() as bar:
             task = bar.add_task("encoding users", total=store.interactions.n_users)
-            build_index(
+            measured = build_index(
                 vae,
                 store,
                 model,
                 session.workspace.index,
+                kind=settings.index.kind,
+                recall=settings.index.recall,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
+    if measured.n_queries:
+        note(
+            f"items are searched by {measured.kind}: {measured.reason}; recall@{measured.k} "
+            f"{measured.recall:.3f}, {measured.median_ms:.1f} ms (95 %: {measured.p95_ms:.1f} ms)"
+        )
     note(
         f"indexed {counted(vae.n_items, 'item')} and "
         f"{counted(store.interactions.n_users, 'user')} in "

@@ -1,6 +1,7 @@
 """The index stage: from a model and everybody's histories to what look-ups need."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from recsys.data.histories import Histories, blocks_of
 from recsys.data.interactions import Interactions
 from recsys.index.artefact import save_index
 from recsys.index.item_index import ItemIndex, unit_vectors
+from recsys.index.kinds import IndexKind
+from recsys.index.quick import MEASURED_QUERIES, Measured, choose_index
 from recsys.storage import Artefact
 from recsys.vae.model import VAE
 
@@ -21,9 +24,11 @@ def build_index(
     model: Artefact,
     path: Path,
     *,
+    kind: IndexKind = "auto",
+    recall: float = 0.99,
     block_size: int = 4096,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> Measured:
     """Build everything that look-ups need, whole or not at all.
 
     Parameters
@@ -35,10 +40,17 @@ def build_index(
         Where `vae` was loaded from; the index is stamped with its fingerprint.
     path : Path
         Replaced whole.
+    kind, recall
+        Of the items' index, see `choose_index`.
     block_size : int
         Users encoded at a time.
     progress : callable or None
         Receives users done and users in all.
+
+    Returns
+    -------
+    Measured
+        What searches the items, and how well.
     """
     histories = Histories(store.interactions, vae.items)
     latent_dim = vae.latent_dim
@@ -51,15 +63,26 @@ def build_index(
         if progress is not None:
             progress(int(rows[-1]) + 1, len(histories.users))
     vectors = vae.item_vectors()
+    quick, measured = choose_index(vectors, _queries(vae, histories), kind, recall)
     save_index(
         path,
-        items=ItemIndex.of(vectors),
+        items=replace(ItemIndex.of(vectors), quick=quick),
         item_directions=ItemIndex.of(score_directions(vectors[:, :-1], moments.covariance)),
         user_directions=user_directions,
         users=histories.users,
         model=model,
         data=store.artefact,
+        measured=measured,
     )
+    return measured
+
+
+def _queries(vae: VAE, histories: Histories) -> NDArray[np.float32]:
+    """Vectors of users who are drawn by chance, the same ones every time."""
+    n_users = len(histories.users)
+    n_drawn = min(n_users, 2 * MEASURED_QUERIES)
+    drawn = np.random.default_rng(0).choice(n_users, n_drawn, replace=False)
+    return vae.user_vectors(histories.rows(np.sort(drawn)))
 
 
 def directions_of(vae: VAE, users: Interactions, block_size: int = 4096) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """What look-ups need, as one artefact: item vectors to score with, directions to compare by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,9 +9,11 @@ from recsys.data.id_store import load_ids, save_ids
 from recsys.data.ids import IdMap
 from recsys.errors import ArtefactError
 from recsys.index.item_index import ItemIndex
+from recsys.index.quick import Measured, QuickIndex
 
 KIND = "index"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+QUICK_FILE = "items_quick.faiss"
 MADE_BY = "recsys index"
 
 
@@ -32,7 +34,17 @@ class ServingIndex:
     @cached_property
     def items(self) -> ItemIndex:
         """Decoder rows with the bias as their last dimension, dim latent_dim + 1."""
-        return ItemIndex.load(self.artefact.file("items.faiss"))
+        exact = ItemIndex.load(self.artefact.file("items.faiss"))
+        if QUICK_FILE not in self.artefact.manifest.files:
+            return exact
+        config = self.artefact.manifest.config
+        try:
+            n_probed, depth = int(config["n_probed"]), int(config["depth"])
+        except (KeyError, TypeError, ValueError) as error:
+            path = self.artefact.path
+            raise ArtefactError(f"{path} is not whole ({error}); run `{MADE_BY}`") from error
+        quick = QuickIndex.load(self.artefact.file(QUICK_FILE), n_probed, depth)
+        return replace(exact, quick=quick)
 
     @cached_property
     def item_directions(self) -> ItemIndex:
@@ -59,6 +71,7 @@ def save_index(
     users: IdMap,
     model: storage.Artefact,
     data: storage.Artefact,
+    measured: Measured,
 ) -> None:
     """Write the indexes as one artefact, stamped with the model and the data they are from.
 
@@ -70,13 +83,21 @@ def save_index(
         As in `ServingIndex`.
     model, data : storage.Artefact
         The vectors' model, and the interactions whose users are indexed.
+    measured : Measured
+        Of `items`.
     """
+    quick = items.quick
+    tuned = {} if quick is None else {"n_probed": quick.n_probed, "depth": quick.depth}
     with storage.writing(
         path,
         KIND,
         FORMAT_VERSION,
-        config={"kind": "exact", "data_created": data.manifest.created},
-        metrics={"n_items": len(items), "n_users": len(users)},
+        config={"kind": measured.kind, "data_created": data.manifest.created, **tuned},
+        metrics={
+            "n_items": len(items),
+            "n_users": len(users),
+            "search": measured.as_metrics(),
+        },
         fingerprints={
             "model": model.manifest.fingerprint,
             "items": model.manifest.fingerprints["items"],
@@ -84,6 +105,8 @@ def save_index(
         },
     ) as folder:
         items.save(folder / "items.faiss")
+        if quick is not None:
+            quick.save(folder / QUICK_FILE)
         item_directions.save(folder / "item_directions.faiss")
         user_directions.save(folder / "user_directions.faiss")
         save_ids(users, folder / "users.parquet")

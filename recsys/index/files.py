@@ -42,3 +42,17 @@ def read_index(path: Path, expected: type, noun: str, advice: str) -> Any:
     if not isinstance(index, expected):
         raise ArtefactError(f"{path} holds a {type(index).__name__}, expected {noun}; {advice}")
     return index
+
+
+def map_index(path: Path, expected: type | tuple[type, ...], noun: str, advice: str) -> Any:
+    """Map an index that `write_index` wrote into memory: ready at once, whatever its size.
+
+    The parameters and what is raised are those of `read_index`.
+    """
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:  # faiss has no narrower class
+        raise ArtefactError(f"{path} is not a FAISS index; {advice}") from error
+    if not isinstance(index, expected):
+        raise ArtefactError(f"{path} holds a {type(index).__name__}, expected {noun}; {advice}")
+    return index

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.index.exact import exact_search
-from recsys.index.files import read_index, write_index
+from recsys.index.files import map_index, write_index
+from recsys.index.quick import QuickIndex, rank_again
 from recsys.ranking import Ranking
 
 BLOCK_SCORES = 6_000_000
@@ -22,21 +23,28 @@ MOST_HELD_TWICE = 256 * 2**20
 """Bytes of vectors up to which a second copy is held, dimension by dimension: a few queries'
 products with it take half the time."""
 
+SCANNED_SHARE = 0.01
+"""Share of the vectors up to which those that are permitted are all looked at."""
+
 WIDE_SUPPORT = 0.1
 """Share of the vectors from which on a sparse term makes brute force the quicker way."""
 
 
 @dataclass(frozen=True, eq=False)
 class ItemIndex:
-    """Exact maximum inner product search.
+    """Maximum inner product search: exact, or by a quick index for single queries.
 
     Parameters
     ----------
     faiss_index : faiss.IndexFlatIP
         Position i holds vector i.
+    quick : QuickIndex or None
+        Of the same vectors. What it finds is ranked by the exact vectors, and what it may miss
+        was measured when it was built.
     """
 
     faiss_index: Any
+    quick: QuickIndex | None = None
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "ItemIndex":
@@ -47,7 +55,7 @@ class ItemIndex:
 
     @classmethod
     def load(cls, path: Path) -> "ItemIndex":
-        """Read an index that `save` wrote.
+        """Map an index that `save` wrote into memory.
 
         Raises
         ------
@@ -55,7 +63,7 @@ class ItemIndex:
             The file is not an exact inner-product index.
         """
         noun = "an exact inner-product index"
-        return cls(read_index(path, faiss.IndexFlatIP, noun, "run `recsys index`"))
+        return cls(map_index(path, faiss.IndexFlatIP, noun, "run `recsys index`"))
 
     def save(self, path: Path) -> None:
         """Write to one file; an OSError means what it says (a full disk)."""
@@ -115,7 +123,8 @@ class ItemIndex:
         Returns
         -------
         Ranking
-            Exact; ties go to the lower position; -1 where fewer than k exist.
+            Exact, but for what a quick index misses; ties go to the lower position; -1 where
+            fewer than k exist.
         """
         assert queries.shape[1] == self.dim, (queries.shape, self.dim)
         wide = added is not None and added.nnz > WIDE_SUPPORT * len(self)
@@ -154,6 +163,13 @@ class ItemIndex:
         permitted: NDArray[np.bool_],
     ) -> Ranking:
         n_permitted = int(permitted.sum())
+        if self.quick is not None and n_permitted > k:
+            candidates = np.empty(0, dtype=np.int64)
+            if n_permitted > SCANNED_SHARE * len(self):
+                candidates = self.quick.candidates(query, k, permitted)
+            if len(candidates) < k:  # few are permitted: every one of them is looked at
+                candidates = np.flatnonzero(permitted)
+            return _sorted_and_cut(*rank_again(candidates, self.vectors, query[0], k), k)
         bitmap = np.packbits(permitted, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap))
         parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]

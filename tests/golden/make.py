@@ -38,7 +38,7 @@ def main(folder: Path) -> None:
     subprocess.run(
         [*here, "train", "--validation-size", "5", "--test-size", "5", *small], check=True
     )
-    subprocess.run([*here, "index"], check=True)
+    subprocess.run([*here, "index", "--kind", "cells"], check=True)
     for left_over in (clicks, items, folder / ".lock"):
         left_over.unlink(missing_ok=True)
     shutil.rmtree(folder / "runs")

@@ -3,7 +3,7 @@ import pytest
 
 from recsys.data.artefact import open_interactions
 from recsys.errors import ArtefactError
-from recsys.index.artefact import open_index
+from recsys.index.artefact import FORMAT_VERSION, open_index
 from recsys.indexing import build_index
 from recsys.storage import open_artefact, read_manifest
 from recsys.vae.artefact import load_model, open_model, save_model
@@ -78,7 +78,9 @@ def test_a_pickle_bomb_in_an_index_is_refused_and_does_not_run(
 ):
     root = copy_of_workspace()
     forge(root / "index", name, bomb.content)
-    assert open_artefact(root / "index", "index", 1, made_by="x")  # the checksums are mended
+    assert open_artefact(
+        root / "index", "index", FORMAT_VERSION, made_by="x"
+    )  # the checksums are mended
     with pytest.raises(ArtefactError, match=rf"{name} is not a .*; run `recsys index`"):
         read_all(open_index(root / "index", expected_model=open_model(root / "model")))
     assert not bomb.has_run()

@@ -1,0 +1,286 @@
+"""Quick approximate indexes: their candidates are ranked again by the exact vectors."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.index.exact import exact_search
+from recsys.index.files import map_index, write_index
+from recsys.index.kinds import IndexKind, QuickKind
+
+EXACT_UP_TO = 200_000
+"""Vectors up to which one exact search takes a few milliseconds, and nothing else is tried."""
+
+VECTORS_A_CELL = 250
+SAMPLED_A_CELL = 40
+
+MEASURED_K = 100
+MEASURED_QUERIES = 200
+"""For tuning, and as many others for what is told of the index."""
+
+DEPTHS = (1, 2, 4, 8)
+"""Candidates for each place of the list, of which the tuning takes the fewest that suffice."""
+
+MARGIN = 0.002
+"""By how much the tuning passes the asked recall: other queries are a little harder."""
+
+
+@dataclass(frozen=True, eq=False)
+class QuickIndex:
+    """A faiss index that is searched instead of every vector.
+
+    Parameters
+    ----------
+    faiss_index : faiss.IndexIVFScalarQuantizer or faiss.IndexScalarQuantizer
+        Position i holds vector i, in fewer bits.
+    n_probed : int
+        Cells that are searched where every vector may be found; 0 where there are no cells.
+    depth : int
+        Candidates that are ranked again for each place of a list.
+    """
+
+    faiss_index: Any
+    n_probed: int
+    depth: int
+
+    @classmethod
+    def build(cls, vectors: NDArray[np.float32], kind: QuickKind, seed: int = 0) -> "QuickIndex":
+        """Index the rows of a float32 array of shape (n, dim), untuned."""
+        n, dim = vectors.shape
+        inner = faiss.METRIC_INNER_PRODUCT
+        if kind == "float16":
+            half = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, inner)
+            half.add(vectors)
+            return cls(half, 0, max(DEPTHS))
+        n_cells = max(1, n // VECTORS_A_CELL)
+        cells = faiss.IndexIVFScalarQuantizer(
+            faiss.IndexFlatIP(dim), dim, n_cells, faiss.ScalarQuantizer.QT_8bit, inner
+        )
+        cells.cp.seed = seed
+        cells.cp.niter = 8
+        cells.cp.min_points_per_centroid = 1
+        n_sampled = min(n, n_cells * SAMPLED_A_CELL)
+        sample = np.random.default_rng(seed).choice(n, n_sampled, replace=False)
+        cells.train(np.ascontiguousarray(vectors[np.sort(sample)]))
+        cells.add(vectors)
+        return cls(cells, n_cells, max(DEPTHS))
+
+    @classmethod
+    def load(cls, path: Path, n_probed: int, depth: int) -> "QuickIndex":
+        """Map an index that `save` wrote into memory.
+
+        Raises
+        ------
+        ArtefactError
+            The file is no such index.
+        """
+        kinds = (faiss.IndexIVFScalarQuantizer, faiss.IndexScalarQuantizer)
+        noun = "a quick index"
+        return cls(map_index(path, kinds, noun, "run `recsys index`"), n_probed, depth)
+
+    def save(self, path: Path) -> None:
+        """Write to one file; an OSError means what it says (a full disk)."""
+        write_index(self.faiss_index, path)
+
+    def candidates(
+        self, query: NDArray[np.float32], k: int, permitted: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64]:
+        """Find what may be among the k best; fewer where fewer are found.
+
+        Parameters
+        ----------
+        query : float32, shape (1, dim)
+        k : int
+        permitted : bool or None, shape (n,)
+            At least one; the fewer are permitted, the more cells are looked into.
+        """
+        selector, share = None, 1.0
+        if permitted is not None:
+            bitmap = np.packbits(permitted, bitorder="little")
+            selector = faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap))
+            share = max(float(permitted.mean()), 1e-6)
+        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        if self.n_probed:
+            n_probed = min(self.faiss_index.nlist, int(np.ceil(self.n_probed / share)))
+            parameters = faiss.SearchParametersIVF(  # type: ignore[call-arg]
+                sel=selector, nprobe=n_probed
+            )
+        depth = min(self.depth * k, int(self.faiss_index.ntotal))
+        _, found = self.faiss_index.search(query, depth, params=parameters)
+        return np.asarray(found[0][found[0] >= 0])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found out about an index when it was built.
+
+    Parameters
+    ----------
+    kind : {"exact", "float16", "cells"}
+        What searches.
+    reason : str
+        Why.
+    recall : float
+        Share of the exact k best that were found, mean over the queries.
+    median_ms, p95_ms : float
+        Of one query, k best of all vectors.
+    exact_ms : float
+        The median of an exact search.
+    k, n_queries : int
+    """
+
+    kind: Literal["exact", "float16", "cells"]
+    reason: str
+    recall: float = 1.0
+    median_ms: float = 0.0
+    p95_ms: float = 0.0
+    exact_ms: float = 0.0
+    k: int = MEASURED_K
+    n_queries: int = 0
+
+    def as_metrics(self) -> dict[str, Any]:
+        """For the manifest."""
+        return asdict(self)
+
+
+def choose_index(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    kind: IndexKind = "auto",
+    recall: float = 0.99,
+) -> tuple[QuickIndex | None, Measured]:
+    """Build the index that a catalogue of this size wants, tune it on real queries, measure it.
+
+    Parameters
+    ----------
+    vectors : float32, shape (n, dim)
+    queries : float32, shape (n_queries, dim)
+        Of real users; half of them tune, the others measure.
+    kind : {"auto", "exact", "float16", "cells"}
+        "auto" searches every vector up to 200,000, and tries cells of 8-bit vectors beyond.
+    recall : float
+        What share of the exact best must be found: else every vector is searched.
+
+    Returns
+    -------
+    QuickIndex or None
+        None: every vector is searched.
+    Measured
+    """
+    n = len(vectors)
+    k = min(MEASURED_K, n)
+    tuning, others = queries[::2][:MEASURED_QUERIES], queries[1::2][:MEASURED_QUERIES]
+    if kind == "exact":
+        return None, _of_exact(vectors, others, k, "asked for")
+    if kind == "auto" and n <= EXACT_UP_TO:
+        return None, _of_exact(vectors, others, k, f"{n:,} vectors are few enough to search all")
+    if len(others) == 0:
+        return None, Measured("exact", "there are no users to tune a quicker index by", k=k)
+    quick_kind: QuickKind = "float16" if kind == "float16" else "cells"
+    best = exact_search(vectors, tuning, k).positions
+    tuned = _tuned(QuickIndex.build(vectors, quick_kind), tuning, best, recall)
+    exact = _of_exact(vectors, others, k, "")
+    if tuned is None:
+        reason = f"{quick_kind} do not reach a recall of {recall} on these queries"
+        return None, replace(exact, reason=reason)
+    reached, median, p95 = _measure(tuned, vectors, others, k)
+    if kind == "auto" and (reached < recall or median >= exact.median_ms):
+        reason = (
+            f"cells find {reached:.3f} of the best in {median:.1f} ms, and every vector is "
+            f"looked at in {exact.median_ms:.1f} ms"
+        )
+        return None, replace(exact, reason=reason)
+    reason = f"{n:,} vectors" if kind == "auto" else "asked for"
+    found = Measured(quick_kind, reason, reached, median, p95, exact.median_ms, k, len(others))
+    return tuned, found
+
+
+def _tuned(
+    untuned: QuickIndex, queries: NDArray[np.float32], best: NDArray[np.int64], recall: float
+) -> QuickIndex | None:
+    """Find the fewest cells, and then the fewest candidates, that reach the recall."""
+    k = best.shape[1]
+    wanted = min(1.0, recall + MARGIN)
+    for n_probed in _probes(untuned):
+        trial = QuickIndex(untuned.faiss_index, n_probed, max(DEPTHS))
+        found = [trial.candidates(each[None], k) for each in queries]
+        for depth in DEPTHS:
+            shares = [
+                np.isin(row, candidates[: depth * k]).mean()
+                for row, candidates in zip(best, found, strict=True)
+            ]
+            if np.mean(shares) >= wanted:
+                return QuickIndex(untuned.faiss_index, n_probed, depth)
+    return None
+
+
+def _probes(index: QuickIndex) -> Iterator[int]:
+    """Numbers of cells to try, from few to all, each half as many again."""
+    if not index.n_probed:
+        yield 0
+        return
+    n_probed = 8
+    while n_probed < index.n_probed:
+        yield n_probed
+        n_probed = int(1.5 * n_probed)
+    yield index.n_probed
+
+
+def _of_exact(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int, reason: str
+) -> Measured:
+    times = [_milliseconds(vectors, each[None], k) for each in queries[:50]]
+    if not times:
+        return Measured("exact", reason, k=k)
+    median, p95 = (float(each) for each in np.percentile(times, [50, 95]))
+    return Measured("exact", reason, 1.0, median, p95, median, k, len(times))
+
+
+def _milliseconds(vectors: NDArray[np.float32], query: NDArray[np.float32], k: int) -> float:
+    started = time.perf_counter()
+    exact_search(vectors, query, k)
+    return 1000 * (time.perf_counter() - started)
+
+
+def _measure(
+    index: QuickIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int
+) -> tuple[float, float, float]:
+    """Give recall, and the median and the 95th percentile of the milliseconds of a query."""
+    best = exact_search(vectors, queries, k).positions
+    shares, times = [], []
+    for row, query in zip(best, queries, strict=True):
+        started = time.perf_counter()
+        found = rank_again(index.candidates(query[None], k), vectors, query, k)[0]
+        times.append(1000 * (time.perf_counter() - started))
+        shares.append(np.isin(row, found).mean())
+    median, p95 = (float(each) for each in np.percentile(times, [50, 95]))
+    return float(np.mean(shares)), median, p95
+
+
+def rank_again(
+    candidates: NDArray[np.int64], vectors: NDArray[np.float32], query: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rank candidates by their exact inner products; ties go to the lower position.
+
+    Parameters
+    ----------
+    candidates : int64, shape (n,)
+    vectors : float32, shape (n_vectors, dim)
+    query : float32, shape (dim,)
+    k : int
+
+    Returns
+    -------
+    int64 and float32, shape (at most k,)
+        Positions and scores.
+    """
+    candidates = np.sort(candidates)
+    scores = vectors[candidates] @ query
+    order = np.argsort(-scores, kind="stable")[:k]
+    return candidates[order], scores[order]
