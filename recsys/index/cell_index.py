@@ -8,13 +8,14 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.index.cells import build_cells, padded, padded_width
 from recsys.index.files import read_index, write_index
 from recsys.ranking import Ranking
 
 VECTORS_A_CELL = 500
 """On average; the cells are found by k-means on a sample."""
 
-SAMPLED_A_CELL, FEWEST_SAMPLED = 40, 20_000
+SAMPLED_A_CELL, FEWEST_SAMPLED, ITERATIONS = 40, 20_000, 10
 """What faiss's k-means asks for at least, and what tells each dimension's range."""
 
 PROBED = 24
@@ -36,23 +37,9 @@ class CellIndex:
     @classmethod
     def of(cls, vectors: NDArray[np.float32], *, seed: int = 0) -> "CellIndex":
         """Index the rows of a float32 array of shape (n, dim); n at least 1."""
-        n, dim = vectors.shape
-        n_cells = max(1, n // VECTORS_A_CELL)
-        quantizer = faiss.IndexFlatIP(dim)
-        index = faiss.IndexIVFScalarQuantizer(
-            quantizer,
-            dim,
-            n_cells,
-            faiss.ScalarQuantizer.QT_8bit,
-            faiss.METRIC_INNER_PRODUCT,
-        )
-        index.cp.seed = seed
-        index.cp.min_points_per_centroid = 1
-        n_sampled = min(n, max(n_cells * SAMPLED_A_CELL, FEWEST_SAMPLED))
-        sample = np.random.default_rng(seed).choice(n, n_sampled, replace=False)
-        index.train(np.ascontiguousarray(vectors[np.sort(sample)]))
-        index.add(np.ascontiguousarray(vectors))
-        return cls(index)
+        n_cells = max(1, len(vectors) // VECTORS_A_CELL)
+        n_sampled = max(n_cells * SAMPLED_A_CELL, FEWEST_SAMPLED)
+        return cls(build_cells(vectors, n_cells, n_sampled, ITERATIONS, seed))
 
     @classmethod
     def load(cls, path: Path) -> "CellIndex":
@@ -73,10 +60,9 @@ class CellIndex:
     def __len__(self) -> int:
         return int(self.faiss_index.ntotal)
 
-    @property
-    def dim(self) -> int:
-        """Width of vectors and queries."""
-        return int(self.faiss_index.d)
+    def holds(self, dim: int) -> bool:
+        """Whether its vectors are of this width, but for the padding."""
+        return int(self.faiss_index.d) == padded_width(dim)
 
     def search(
         self, query: NDArray[np.float32], k: int, *, allowed: NDArray[np.bool_] | None = None
@@ -104,5 +90,5 @@ class CellIndex:
                 sel=faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap)),
                 nprobe=int(self.faiss_index.nlist),
             )
-        scores, positions = self.faiss_index.search(query[None], k, params=parameters)
+        scores, positions = self.faiss_index.search(padded(query[None]), k, params=parameters)
         return Ranking(positions, scores)

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.index.cells import build_cells, padded
 from recsys.index.exact import exact_search
 from recsys.index.files import map_index, write_index
 from recsys.index.kinds import IndexKind, QuickKind
@@ -18,7 +19,8 @@ EXACT_UP_TO = 200_000
 """Vectors up to which one exact search takes a few milliseconds, and nothing else is tried."""
 
 VECTORS_A_CELL = 250
-SAMPLED_A_CELL = 40
+SAMPLED_A_CELL, ITERATIONS = 40, 8
+"""Of k-means."""
 
 MEASURED_K = 100
 MEASURED_QUERIES = 200
@@ -52,23 +54,15 @@ class QuickIndex:
     @classmethod
     def build(cls, vectors: NDArray[np.float32], kind: QuickKind, seed: int = 0) -> "QuickIndex":
         """Index the rows of a float32 array of shape (n, dim), untuned."""
-        n, dim = vectors.shape
-        inner = faiss.METRIC_INNER_PRODUCT
         if kind == "float16":
-            half = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, inner)
-            half.add(vectors)
+            rows = padded(vectors)
+            half = faiss.IndexScalarQuantizer(
+                rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+            )
+            half.add(rows)
             return cls(half, 0, max(DEPTHS))
-        n_cells = max(1, n // VECTORS_A_CELL)
-        cells = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(dim), dim, n_cells, faiss.ScalarQuantizer.QT_8bit, inner
-        )
-        cells.cp.seed = seed
-        cells.cp.niter = 8
-        cells.cp.min_points_per_centroid = 1
-        n_sampled = min(n, n_cells * SAMPLED_A_CELL)
-        sample = np.random.default_rng(seed).choice(n, n_sampled, replace=False)
-        cells.train(np.ascontiguousarray(vectors[np.sort(sample)]))
-        cells.add(vectors)
+        n_cells = max(1, len(vectors) // VECTORS_A_CELL)
+        cells = build_cells(vectors, n_cells, n_cells * SAMPLED_A_CELL, ITERATIONS, seed)
         return cls(cells, n_cells, max(DEPTHS))
 
     @classmethod
@@ -112,7 +106,7 @@ class QuickIndex:
                 sel=selector, nprobe=n_probed
             )
         depth = min(self.depth * k, int(self.faiss_index.ntotal))
-        _, found = self.faiss_index.search(query, depth, params=parameters)
+        _, found = self.faiss_index.search(padded(query), depth, params=parameters)
         return np.asarray(found[0][found[0] >= 0])
 
 
@@ -221,14 +215,14 @@ def _tuned(
 
 
 def _probes(index: QuickIndex) -> Iterator[int]:
-    """Numbers of cells to try, from few to all, each half as many again."""
+    """Numbers of cells to try, from few to all, each a quarter more."""
     if not index.n_probed:
         yield 0
         return
     n_probed = 8
     while n_probed < index.n_probed:
         yield n_probed
-        n_probed = int(1.5 * n_probed)
+        n_probed = int(1.25 * n_probed)
     yield index.n_probed
 
 

@@ -150,9 +150,11 @@ def load_lookup(path: Path, vae: VAE, store: InteractionStore) -> PoemLookup:
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise ArtefactError(f"{path} is not whole ({error}): delete it") from error
     parts = (lookup.couplets, lookup.lines)
-    dims = {lookup.whole.dim, *(each.index.dim for each in parts)}
+    of_dim = lookup.whole.dim == directions.dim and all(
+        each.index.holds(directions.dim) for each in parts
+    )
     of_parts = all(len(each.index) == len(each.poem_of) for each in parts)
-    if len(lookup.whole) != len(poems) or dims != {directions.dim} or not of_parts:
+    if len(lookup.whole) != len(poems) or not of_dim or not of_parts:
         raise ArtefactError(f"the files of {path} do not fit together: delete it")
     return lookup
 
