@@ -18,7 +18,9 @@ from recsys.index.kinds import IndexKind, QuickKind
 EXACT_UP_TO = 200_000
 """Vectors up to which one exact search takes a few milliseconds, and nothing else is tried."""
 
-VECTORS_A_CELL = 250
+FEWEST_A_CELL = 250
+"""On average; past a million vectors cells grow with the root, as faiss's authors advise."""
+
 SAMPLED_A_CELL, ITERATIONS = 40, 8
 """Of k-means."""
 
@@ -61,7 +63,8 @@ class QuickIndex:
             )
             half.add(rows)
             return cls(half, 0, max(DEPTHS))
-        n_cells = max(1, len(vectors) // VECTORS_A_CELL)
+        n = len(vectors)
+        n_cells = max(1, min(n // FEWEST_A_CELL, int(4 * n**0.5)))
         cells = build_cells(vectors, n_cells, n_cells * SAMPLED_A_CELL, ITERATIONS, seed)
         return cls(cells, n_cells, max(DEPTHS))
 
