@@ -19,6 +19,7 @@ from recsys.errors import ArtefactError, ConfigError, DataError, RecsysError, Un
 from recsys.recommendation import neighbour_record
 from recsys.recommender import ItemPath
 from recsys.serving import schemas
+from recsys.serving.poems import MissingPartError
 from recsys.serving.served import AskedOf, Served
 from recsys.serving.watching import metrics_response
 from recsys.verse.answers import Among, written_record
@@ -38,6 +39,7 @@ NO_OTHER_SITES = (
 )
 STATUS_OF: dict[type[RecsysError], int] = {
     UnknownIdError: 404,
+    MissingPartError: 409,
     ConfigError: 422,
     DataError: 422,
     ArtefactError: 503,
@@ -65,6 +67,7 @@ def make_app(served: Served) -> FastAPI:
             (400, "the body cannot be read"),
             (401, "the token is missing or wrong"),
             (404, "nothing is known of an id"),
+            (409, "it does not go with the data that are served"),
             (413, "the body is too large"),
             (422, "a value is not usable"),
             (503, "the workspace, or a part of it, cannot be read"),
@@ -215,12 +218,12 @@ def _check_values(served: Served, asked: schemas.EventsAsked) -> None:
     """Refuse events of poems, and events without a rating where the data are ratings."""
     store = served.current.recommender.store
     if not store.user_table.empty:
-        raise ConfigError("the users here are poems, to which nothing happens")
+        raise MissingPartError("the users here are poems, to which nothing happens")
     if store.value_kind != "rating":
         return
     for place, event in enumerate(asked.events):
         if "value" not in event.model_fields_set:
-            raise DataError(f"events.{place}.value: the data are ratings: give the rating")
+            raise MissingPartError(f"events.{place}.value: the data are ratings: give the rating")
 
 
 def _add_catalogue(app: FastAPI, served: Served) -> None:
@@ -260,14 +263,13 @@ def _add_catalogue(app: FastAPI, served: Served) -> None:
 
 def _add_poems(app: FastAPI, served: Served) -> None:
     @app.post("/poems/similar", response_model=schemas.SimilarPoemsFound, tags=["poems"])
-    async def similar_poems(asked: schemas.SimilarPoemsAsked) -> Response:
+    async def similar_poems(asked: schemas.LikeText | schemas.LikePoem) -> Response:
         """Find poems like a text, or like one that is named; in either script."""
         similar = served.current.poems.similar
         among = Among(asked.author, asked.form, asked.script)
-        if asked.text is not None:
+        if isinstance(asked, schemas.LikeText):
             work = partial(similar.to_text, asked.text, asked.k, among)
         else:
-            assert asked.poem is not None
             work = partial(similar.to_poem, asked.poem, asked.k, among)
         return _answer(await _in_thread(work))
 
@@ -282,8 +284,8 @@ def _write(desk: Desk, asked: schemas.GenerateAsked) -> dict[str, Any]:
     if asked.theme is not None:
         theme = desk.theme(asked.theme)
         about, unknown = theme.text, list(theme.unknown)
-    elif asked.like is not None:
-        about = desk.poem(asked.like).text
+    if asked.like is not None:
+        about += desk.poem(asked.like).text
     to_source = desk.scripts.to_source
     request = VerseRequest(
         asked.form, to_source(asked.acrostic), to_source(asked.first_line), asked.free

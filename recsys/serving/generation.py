@@ -103,7 +103,7 @@ class Generation:
         self,
         *,
         user: str | None = None,
-        items: Sequence[str] | None = None,
+        items: Sequence[str] = (),
         k: int = 10,
         exclude_seen: bool = True,
         rules: Rules = NO_RULES,

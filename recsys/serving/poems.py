@@ -12,6 +12,10 @@ from recsys.verse.desk import Desk
 from recsys.verse.lookup_artefact import is_current, load_lookup
 
 
+class MissingPartError(ConfigError):
+    """What is asked for does not go with the data that are served."""
+
+
 @dataclass(frozen=True, eq=False)
 class Poems:
     """The look-up and the desk, or why there is none.
@@ -57,11 +61,11 @@ class Poems:
 
         Raises
         ------
-        ConfigError
+        MissingPartError
             There is none.
         """
         if self.lookup is None:
-            raise ConfigError(self._why("similar poems"))
+            raise MissingPartError(self._why("similar poems"))
         return self.lookup
 
     @property
@@ -70,11 +74,11 @@ class Poems:
 
         Raises
         ------
-        ConfigError
+        MissingPartError
             There is none.
         """
         if self.writing is None:
-            raise ConfigError(self._why("verse"))
+            raise MissingPartError(self._why("verse"))
         return self.writing
 
     def _why(self, what: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.data.poems import Form
 from recsys.rules import Rules
@@ -15,8 +15,15 @@ LONGEST_ID, LONGEST_TEXT, LATEST_TIME = 1_000, 2_000, 1e11
 N_REASONS = 3
 """Items of the history that `why` tells of each recommendation."""
 
+
+def _whole(value: Any) -> Any:
+    """Take 5.0 for 5, as JSON Schema does."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
-K = Annotated[int, Field(ge=1, le=MOST_K, description="How many.")]
+K = Annotated[int, Field(ge=1, le=MOST_K, description="How many."), WHOLE]
 
 
 class Strict(BaseModel):
@@ -29,7 +36,7 @@ class AtMost(Strict):
     """So many items of a list with the same cell of a column."""
 
     column: Annotated[str, Field(max_length=LONGEST_ID, examples=["release_year"])]
-    n: Annotated[int, Field(ge=1, le=MOST_K)]
+    n: Annotated[int, Field(ge=1, le=MOST_K), WHOLE]
 
 
 class RulesAsked(Strict):
@@ -61,7 +68,7 @@ class Manner(Strict):
     exclude_seen: bool = True
     rules: RulesAsked = RulesAsked()
     why: Annotated[bool, Field(description="Tell what of the history adds most.")] = False
-    explore: Annotated[int, Field(ge=0, le=2**31 - 1, description="A seed.")] | None = None
+    explore: Annotated[int, Field(ge=0, le=2**31 - 1, description="A seed."), WHOLE] | None = None
 
     def asked(self) -> dict[str, Any]:
         """Arguments of `Generation.asked`."""
@@ -75,7 +82,10 @@ class Manner(Strict):
 
 
 class RecommendAsked(Manner):
-    """A list for a user, for somebody who liked these items, or for a user had it liked them."""
+    """A list for a user, for somebody who liked these items, or for a user had it liked them.
+
+    Nobody, who liked nothing, is given what is popular.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -84,13 +94,7 @@ class RecommendAsked(Manner):
     )
 
     user: Id | None = None
-    items: Annotated[list[Id], Field(max_length=MOST_ITEMS)] | None = None
-
-    @model_validator(mode="after")
-    def _one_history(self) -> "RecommendAsked":
-        if self.user is None and self.items is None:
-            raise ValueError("give user, items or both")
-        return self
+    items: Annotated[list[Id], Field(max_length=MOST_ITEMS)] = []
 
 
 class BatchAsked(Manner):
@@ -127,27 +131,33 @@ class EventsAsked(Strict):
     events: Annotated[list[EventAsked], Field(min_length=1, max_length=MOST_EVENTS)]
 
 
-class SimilarPoemsAsked(Strict):
-    """Poems like a text, or like a poem that is named by id or title."""
+class AmongPoems(Strict):
+    """How many poems, among which, and how they are shown."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "春眠不覺曉", "k": 3}]})
-
-    text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
-    poem: Id | None = None
     k: K = 10
     author: Id | None = None
     form: Form | None = None
     script: Script | None = None
 
-    @model_validator(mode="after")
-    def _one_query(self) -> "SimilarPoemsAsked":
-        if (self.text is None) == (self.poem is None):
-            raise ValueError("give text or poem, one of them")
-        return self
+
+class LikeText(AmongPoems):
+    """Poems like a text, a line of verse for example."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "春眠不覺曉", "k": 3}]})
+
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+
+
+class LikePoem(AmongPoems):
+    """Poems like one that is named by id or title."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"poem": "春曉", "k": 3}]})
+
+    poem: Id
 
 
 class GenerateAsked(Strict):
-    """Poems to be written; as of `recsys generate`."""
+    """Poems to be written; as of `recsys generate`, about a theme, a poem, or both."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"form": "5-jueju", "theme": "秋 雨", "n": 1}]}
@@ -160,16 +170,10 @@ class GenerateAsked(Strict):
     first_line: Annotated[str, Field(max_length=20)] = ""
     free: bool = False
     temperature: Annotated[float, Field(ge=0.1, le=2)] = 0.85
-    candidates: Annotated[int, Field(ge=1, le=32)] = 6
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    n: Annotated[int, Field(ge=1, le=8)] = 1
+    candidates: Annotated[int, Field(ge=1, le=32), WHOLE] = 6
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE] = 0
+    n: Annotated[int, Field(ge=1, le=8), WHOLE] = 1
     script: Script | None = None
-
-    @model_validator(mode="after")
-    def _one_theme(self) -> "GenerateAsked":
-        if self.theme is not None and self.like is not None:
-            raise ValueError("give theme or like, not both")
-        return self
 
 
 class Because(BaseModel):
