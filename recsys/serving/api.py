@@ -145,6 +145,7 @@ def _add_state(app: FastAPI, served: Served) -> None:
                 "loaded": served.loaded,
                 "n_users": len(recommender.users),
                 "n_items": len(recommender.items),
+                "sparse": recommender.sparse is not None,
                 "poems": generation.poems.lookup is not None,
                 "verse": generation.poems.writing is not None,
                 "value_kind": recommender.store.value_kind,

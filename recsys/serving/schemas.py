@@ -334,6 +334,7 @@ class Ready(BaseModel):
     loaded: str
     n_users: int
     n_items: int
+    sparse: bool
     poems: bool
     verse: bool
     value_kind: str

@@ -23,7 +23,10 @@ def items_of(response):
         ({"explore": 5}, {"explore": 5}),
         ({"rules": {"diversity": 0.4}}, {"rules": Rules(diversity=0.4)}),
         ({"rules": {"popularity": -0.5}}, {"rules": Rules(popularity=-0.5)}),
-        ({"rules": {"where": "genre = 'mystery'"}}, {"rules": Rules(where="genre = 'mystery'")}),
+        (
+            {"rules": {"where": "genre = 'Detective'"}},
+            {"rules": Rules(where="genre = 'Detective'")},
+        ),
         (
             {"rules": {"at_most": {"column": "genre", "n": 1}}},
             {"rules": Rules(at_most=("genre", 1))},

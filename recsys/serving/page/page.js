@@ -268,6 +268,10 @@ async function showItem(item) {
       name === "title" ? [] : [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, cell)]));
   };
   const neighbours = async (path) => {
+    if (path === "sparse" && !state.ready?.sparse) {
+      byId(path).replaceChildren(element("li", { class: "quiet" }, "this model is a VAE alone, which has no item-item path"));
+      return;
+    }
     try {
       const found = await ask(`similar/items/${encodeURIComponent(item)}?k=12&path=${path}`);
       remember(found.items);
