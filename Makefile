@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Pinned where the project installs itself; setup.cfg gives the range that users may have.
 TORCH := torch==2.13.0
 
-.PHONY: demo demo-poems test check format benchmark-accuracy benchmark-speed clean
+.PHONY: demo demo-poems serve test check format benchmark-accuracy benchmark-speed clean
 
 demo: $(VENV)/.installed
 	$(BIN)/recsys --workspace data/ml-100k demo --fallback data/sample
@@ -43,6 +43,16 @@ $(VENV)/.installed-verse: $(VENV)/.installed
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| $(BIN)/playwright install chromium \
+		|| echo "no browser: install the package chromium, else the explorer page's tests are skipped"
+	touch $@
+
+serve: $(VENV)/.installed-serve
+	$(BIN)/recsys --workspace data/ml-100k serve
+
+$(VENV)/.installed-serve: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[serve]"
 	touch $@
 
 # Each needs the data sets beside the checkout and a quiet machine; the first takes hours.
@@ -61,6 +71,8 @@ benchmark-speed: $(VENV)/.installed-benchmarks
 	$(BIN)/python benchmarks/neighbours.py gowalla
 	$(BIN)/python benchmarks/neighbours.py million
 	$(BIN)/python benchmarks/large_catalogue.py million
+	$(BIN)/python benchmarks/search.py --workspace data/ml-100k
+	$(BIN)/python benchmarks/http_load.py
 
 $(VENV)/.installed-benchmarks: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --editable ".[dev,benchmarks]"

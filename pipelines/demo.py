@@ -67,6 +67,10 @@ def demo(context: click.Context, session: Session, poems: bool, fallback: Path |
         _show_poems(session, run)
     else:
         _show_films(session, run, fallback)
+    note(
+        f"\nexplore it on a page: recsys --workspace {workspace.root} serve, then open "
+        "http://127.0.0.1:8000 (needs pip install 'recsys-vae[serve]'; in a checkout: make serve)"
+    )
 
 
 def _show_poems(session: Session, run: Run) -> None:
@@ -81,6 +85,8 @@ def _show_poems(session: Session, run: Run) -> None:
         run("ingest", "--poems", str(fetched.folder))
     if "train" not in fresh:
         run("train", "--epochs", "8", *_settings(session))
+    if "index" not in fresh:
+        run("index")
     run("similar", "--text", "床前明月光", "-k", "5")
     run("cluster", "--on", "poems", "-k", "8")
     if "train --verse" not in fresh:

@@ -65,6 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
     ConfigError
         It is taken already, or it is none of this machine's.
     """
+    listening = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -74,6 +75,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
     listening.set_inheritable(True)
     return listening
