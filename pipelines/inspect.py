@@ -46,12 +46,14 @@ class StageState:
 @plain_stage
 def info(session: Session, output: Path | None) -> None:
     """Show what is in the workspace, how old it is, and which stage is stale."""
+    workspace = session.workspace
     states = [
-        _with_interrupted(each, session.workspace) for each in stage_states(session.workspace)
+        _with_events(_with_interrupted(each, workspace), workspace)
+        for each in stage_states(workspace)
     ]
     columns = tuple(each.name for each in fields(StageState))
     shown = tuple(name for name in columns if name != "created")  # its age is there
-    shape = _rows_shape(f"Workspace {session.workspace.root}", columns, shown)
+    shape = _rows_shape(f"Workspace {workspace.root}", columns, shown)
     emit([vars(each) for each in states], shape, session.format, output)
 
 
@@ -140,6 +142,24 @@ def _with_interrupted(state: StageState, workspace: Workspace) -> StageState:
     return replace(state, why="; ".join(filter(None, [state.why, unfinished])))
 
 
+def _with_events(state: StageState, workspace: Workspace) -> StageState:
+    """Tell in ingest's row how many events `recsys serve` was told that are no rows yet."""
+    if state.stage != "ingest" or state.state == "damaged" or not workspace.events.exists():
+        return state
+    from recsys.data.event_store import EventStore
+    from recsys.data.folding import EVENTS_THROUGH
+
+    folder = storage.existing_folder(workspace.interactions)
+    through = 0 if folder is None else storage.read_manifest(folder).config.get(EVENTS_THROUGH, 0)
+    store = EventStore(workspace.events)
+    n_waiting = store.last_position - int(through)
+    store.close()
+    if n_waiting <= 0:
+        return state
+    waiting = f"{counted(n_waiting, 'event')} since: `recsys ingest --from-events` folds them in"
+    return replace(state, why="; ".join(filter(None, [state.why, waiting])))
+
+
 @dataclass(frozen=True)
 class _Kind:
     """One kind of artefact: its name, where it is, what makes it."""
@@ -223,7 +243,13 @@ def _content(manifest: storage.Manifest) -> str:
     if manifest.kind == "verse":
         verse = manifest.config["verse"]
         return f"{verse['model']}, {measured['latent_dim']} latents, epoch {measured['best_epoch']}"
-    return f"{counted(measured['n_items'], 'item')}, {counted(measured['n_users'], 'user')}, exact"
+    search = manifest.config["kind"]
+    if search != "exact":
+        found = measured["search"]
+        search += f", recall@{found['k']} {found['recall']:.3f} in {found['median_ms']:.1f} ms"
+    return (
+        f"{counted(measured['n_items'], 'item')}, {counted(measured['n_users'], 'user')}, {search}"
+    )
 
 
 def _paths(config: Mapping[str, Any]) -> str:

@@ -114,3 +114,13 @@ def test_without_anything_ingested_there_is_nothing_to_fold_into(cli, tmp_path):
 def test_poems_take_no_events(cli, poem_workspace):
     found = cli("ingest", "--from-events", workspace=poem_workspace)
     assert (found.code, "are poems" in found.complaint) == (2, True)
+
+
+def test_info_tells_how_many_events_wait(cli, kept):
+    def said():
+        (row,) = (each for each in cli("info", workspace=kept).records if each["stage"] == "ingest")
+        return row["why"]
+
+    assert "2 events since: `recsys ingest --from-events`" in said()
+    assert cli("ingest", "--from-events", workspace=kept).code == 0
+    assert said() == ""
