@@ -43,7 +43,7 @@ class VerseConfig:
     mean_scale: float = 0.57
     dropout: float = 0.1
     untold: float = 0.5
-    epochs: int = 6
+    epochs: int = 7
     batch_size: int = 256
     learning_rate: float = 2e-3
     seed: int = 42
