@@ -78,6 +78,14 @@ N_REASONS = 3
     "uncertain gets its chance. Another SEED, another draw.",
 )
 @click.option(
+    "--new",
+    "n_new",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Give N of the places to items that nobody has met yet, placed by their attributes  [0]",
+)
+@click.option(
     "--skip-unknown", is_flag=True, help="Pass over unknown users: named on stderr, exit code 0."
 )
 @threads_option
@@ -95,6 +103,7 @@ def recommend(
     rules: RuleFlags,
     why: bool,
     explore: int | None,
+    n_new: int,
     skip_unknown: bool,
     threads: int | None,
     output: Path | None,
@@ -120,6 +129,7 @@ def recommend(
         rules=rules.read(recommender.items),
         n_reasons=N_REASONS if why else 0,
         explore=explore,
+        n_new=n_new,
     )
     unknown: list[str] = []
     if liked:
@@ -239,7 +249,8 @@ def _tables(
         f"Recommended for {whom}", "rank", "item", "title", "score", right=("rank", "score")
     )
     for one in record["items"]:
-        table.add_row(str(one["rank"]), one["item"], one.get("title", ""), f"{one['score']:.3f}")
+        title = one.get("title", "") + (" (new)" if one.get("cold") else "")
+        table.add_row(str(one["rank"]), one["item"], title, f"{one['score']:.3f}")
     yield table
     yield ""
     explained = [one for one in record["items"] if "low" in one]

@@ -1,12 +1,14 @@
 """Why an item is recommended, and how sure its score is: from the model itself."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.fusion import SparsePath
+from recsys.recommendation import Because, RecommendationList
 from recsys.vae.model import VAE, with_ones
 
 REMOVED_AT_ONCE = 256
@@ -86,6 +88,48 @@ class Explainer:
             score += self.sparse.scores(history).toarray()[0, positions]
         half = NORMAL_95 * np.sqrt(vectors[:, :-1] ** 2 @ found.deviations[0] ** 2)
         return np.stack([score - half, score + half]).astype(np.float32)
+
+    def explained(
+        self,
+        listed: RecommendationList,
+        history: csr_array,
+        n: int,
+        titles: Mapping[str, str],
+        offset: NDArray[np.float32] | None,
+    ) -> RecommendationList:
+        """Add to each item of a list its interval and what of the history adds most to its score.
+
+        A list by popularity stays as it is: there is no history that it could be explained by.
+
+        Parameters
+        ----------
+        listed : RecommendationList
+        history : csr_array of float32, shape (1, n_items)
+        n : int
+            Items of the history that are told of each, at most.
+        titles : mapping of str to str
+        offset : float32 or None, shape (n_items,)
+            What rules added to the scores.
+        """
+        if listed.reason == "popularity" or not listed.items:
+            return listed
+        catalogue = self.vae.items
+        positions = catalogue.positions([each.item for each in listed.items])
+        added = self.contributions(history, positions)
+        bounds = self.intervals(history, positions)
+        if offset is not None:
+            bounds += offset[positions]
+        items = []
+        for one, by_item, (low, high) in zip(listed.items, added.T, bounds.T, strict=True):
+            most = np.argsort(-by_item, kind="stable")[:n]
+            reasons = (
+                (catalogue.ids[history.indices[each]], float(by_item[each]))
+                for each in most
+                if by_item[each] > 0
+            )
+            why = tuple(Because(item, score, titles.get(item)) for item, score in reasons)
+            items.append(replace(one, low=float(low), high=float(high), why=why))
+        return replace(listed, items=tuple(items))
 
 
 def _without_each(history: csr_array, removed: NDArray[np.int64]) -> csr_array:

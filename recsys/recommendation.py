@@ -9,7 +9,7 @@ import pandas as pd
 
 from recsys.errors import ConfigError
 
-Reason = Literal["history", "popularity"]
+Reason = Literal["history", "popularity", "attributes"]
 
 
 def checked_ids(ids: Iterable[str], name: str) -> list[str]:
@@ -75,7 +75,9 @@ class Recommendation:
     """One recommended item; a higher score is better, rank 1 is best.
 
     `reason` is "history" when the model ranked it for what the user has done, and "popularity"
-    when there was no history to go by (the score is then the share of training users).
+    when there was no history to go by (the score is then the share of training users), and
+    "attributes" where nobody had met the item in training: it is cold, and was placed by what is
+    known of it.
     `low` and `high` hold 95 % of the scores that the spread of the user's latent code allows, and
     `why` the items of the history that add most: both only where they were asked for.
     """
@@ -151,6 +153,7 @@ def _record_of(recommendation: Recommendation) -> dict[str, Any]:
         "title": recommendation.title,
         "low": recommendation.low,
         "high": recommendation.high,
+        "cold": True if recommendation.reason == "attributes" else None,
         "why": [_without_none(asdict(each)) for each in recommendation.why] or None,
     }
     return _without_none(record)

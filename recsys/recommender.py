@@ -1,7 +1,7 @@
 """Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.data.artefact import InteractionStore, open_interactions
+from recsys.cold import ColdItems
+from recsys.data.artefact import InteractionStore, open_interactions, rows_of
 from recsys.data.histories import Histories
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions, ValueKind, csr_from_pairs
@@ -22,7 +23,6 @@ from recsys.model_ranker import ModelRanker, check_k
 from recsys.ranking import Ranking
 from recsys.reasons import Explainer
 from recsys.recommendation import (
-    Because,
     Neighbour,
     Reason,
     Recommendation,
@@ -152,6 +152,7 @@ class Recommender:
         rules: Rules = NO_RULES,
         n_reasons: int = 0,
         explore: int | None = None,
+        n_new: int = 0,
     ) -> list[RecommendationList]:
         """Recommend for known users, for one list of items, or for histories from outside.
 
@@ -173,6 +174,9 @@ class Recommender:
         explore : int or None
             A seed: items are then ranked by a code drawn from the posterior of each user's
             (Thompson sampling), so that what is uncertain is tried.
+        n_new : int
+            So many of the k places go to items that the model has not met, at the end of each
+            list: see `recsys.cold`. Rules by id and attribute hold for them as well.
 
         Returns
         -------
@@ -206,6 +210,7 @@ class Recommender:
             rules=self.applied(rules),
             n_reasons=n_reasons,
             explore=explore,
+            n_new=n_new,
         )
 
     def lists_of(
@@ -218,6 +223,7 @@ class Recommender:
         rules: AppliedRules,
         n_reasons: int = 0,
         explore: int | None = None,
+        n_new: int = 0,
     ) -> list[RecommendationList]:
         """Recommend for histories over the model's catalogue; see `recommend`.
 
@@ -226,11 +232,13 @@ class Recommender:
         names : sequence of str or None
             Of the rows.
         matrix : csr_array of float32, shape (len(names), n_items)
-        k, exclude_seen, n_reasons, explore
+        k, exclude_seen, n_reasons, explore, n_new
             As of `recommend`.
         rules : AppliedRules
             What `applied` gives.
         """
+        if not 0 <= n_new <= k:
+            raise ConfigError(f"{n_new} of {k} places for new items, expected from 0 to {k}")
         if explore is not None:
             self.vae.require_codes("what is uncertain is told")
             if explore < 0:
@@ -242,11 +250,34 @@ class Recommender:
             for row, name in enumerate(names)
         ]
         if n_reasons:
+            explainer = Explainer(self.vae, self.index.items.vectors, self.sparse)
             lists = [
-                self._explained(each, matrix[row : row + 1], n_reasons, rules)
+                explainer.explained(each, matrix[[row]], n_reasons, self.titles, rules.offset)
                 for row, each in enumerate(lists)
             ]
+        if n_new:
+            allowed = rules.rules.mask(self.cold.ids, self.cold.table)
+            vectors = self.vae.user_vectors(matrix)
+            seen = [self.store.items_of(each.user) for each in lists]
+            lists = self.cold.last_places(lists, vectors, n_new, allowed, seen)
         return lists
+
+    @cached_property
+    def cold(self) -> ColdItems:
+        """Items of the items' table that the model has not met, placed among those it has.
+
+        Raises
+        ------
+        ConfigError
+            The model has no latent codes, or nothing is known of its items.
+        """
+        self.vae.require_codes("new items are placed")
+        table = self.store.item_table
+        new = table[self.items.find(table["item_id"].to_numpy(dtype=object)) < 0]
+        known = rows_of(table, "item_id", self.items)
+        return ColdItems.place(
+            known, self.index.items.vectors, self.vae.item_counts, new.reset_index(drop=True)
+        )
 
     @cached_property
     def ranker(self) -> ModelRanker:
@@ -345,30 +376,6 @@ class Recommender:
             for rank, (item, score) in enumerate(zip(ids, scores, strict=False), start=1)
         )
         return RecommendationList(user, items, k, reason)
-
-    def _explained(
-        self, listed: RecommendationList, history: csr_array, n_reasons: int, rules: AppliedRules
-    ) -> RecommendationList:
-        """Add to each item its interval and what of the history adds most to its score."""
-        if listed.reason == "popularity" or not listed.items:
-            return listed
-        positions = self.items.positions([each.item for each in listed.items])
-        explainer = Explainer(self.vae, self.index.items.vectors, self.sparse)
-        added = explainer.contributions(history, positions)
-        bounds = explainer.intervals(history, positions)
-        if rules.offset is not None:
-            bounds += rules.offset[positions]
-        items = []
-        for one, by_item, (low, high) in zip(listed.items, added.T, bounds.T, strict=True):
-            most = np.argsort(-by_item, kind="stable")[:n_reasons]
-            reasons = (
-                (self.items.ids[history.indices[each]], float(by_item[each]))
-                for each in most
-                if by_item[each] > 0
-            )
-            why = tuple(Because(item, score, self.titles.get(item)) for item, score in reasons)
-            items.append(replace(one, low=float(low), high=float(high), why=why))
-        return replace(listed, items=tuple(items))
 
     def _neighbours(
         self, query: str, ids: IdMap, ranking: Ranking, k: int, titles: dict[str, str]

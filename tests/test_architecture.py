@@ -23,7 +23,7 @@ LAYERS = [
     {"recsys.batch"},
     {"recsys.recommender", "recsys.indexing", "recsys.verse", "recsys.clusters", "recsys.maps"},
     {"recsys.tuning", "recsys.reasons", "recsys.model_ranker"},
-    {"recsys.fusion", "recsys.rules"},
+    {"recsys.fusion", "recsys.rules", "recsys.cold"},
     {
         "recsys.index",
         "recsys.vae",

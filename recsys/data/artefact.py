@@ -80,6 +80,15 @@ class InteractionStore:
         titled = table["title"] != ""
         return dict(zip(table["item_id"][titled], table["title"][titled], strict=True))
 
+    def items_of(self, user: str | None) -> set[str]:
+        """Give the ids of a user's history; none of an unknown user."""
+        position = -1 if user is None else self.interactions.users.position(user)
+        if position < 0:
+            return set()
+        matrix = self.interactions.matrix
+        row = slice(*matrix.indptr[position : position + 2])
+        return set(self.interactions.items.ids[matrix.indices[row]])
+
     def poems(self) -> list[Poem]:
         """Give the users as poems, in the order of their files; none where they are no poems."""
         return poems_of(self.user_table)

@@ -40,6 +40,7 @@ class Asked:
     rules : Rules
     n_reasons : int
     explore : int or None
+    n_new : int
     """
 
     user: str | None
@@ -50,11 +51,12 @@ class Asked:
     rules: Rules
     n_reasons: int
     explore: int | None
+    n_new: int
 
     @property
     def manner(self) -> tuple[Hashable, ...]:
         """What two lists that are ranked together have in common."""
-        return (self.k, self.exclude_seen, self.rules, self.n_reasons, self.explore)
+        return (self.k, self.exclude_seen, self.rules, self.n_reasons, self.explore, self.n_new)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,7 @@ class Generation:
         rules: Rules = NO_RULES,
         n_reasons: int = 0,
         explore: int | None = None,
+        n_new: int = 0,
     ) -> Asked:
         """Look a history up: a user's, with what has happened since, and a list of items.
 
@@ -123,16 +126,8 @@ class Generation:
             value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
         columns = sorted(value_of)
         values = np.array([value_of[each] for each in columns], dtype=np.float32)
-        return Asked(
-            user,
-            np.array(columns, dtype=np.int64),
-            values,
-            k,
-            exclude_seen,
-            rules,
-            n_reasons,
-            explore,
-        )
+        positions = np.array(columns, dtype=np.int64)
+        return Asked(user, positions, values, k, exclude_seen, rules, n_reasons, explore, n_new)
 
     def answers(self, block: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         """Rank a block of histories; what was asked in one manner is ranked together.
@@ -170,6 +165,7 @@ class Generation:
             rules=self._applied(one.rules),
             n_reasons=one.n_reasons,
             explore=one.explore,
+            n_new=one.n_new,
         )
 
     @cached_property

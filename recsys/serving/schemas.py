@@ -70,6 +70,10 @@ class Manner(Strict):
     why: Annotated[bool, Field(description="Tell what of the history adds most.")] = False
     explore: Annotated[int, Field(ge=0, le=2**31 - 1, description="A seed."), WHOLE] | None = None
 
+    new: Annotated[
+        int, Field(ge=0, le=MOST_K, description="Places for items nobody has met yet."), WHOLE
+    ] = 0
+
     def asked(self) -> dict[str, Any]:
         """Arguments of `Generation.asked`."""
         return {
@@ -78,6 +82,7 @@ class Manner(Strict):
             "rules": self.rules.rules(),
             "n_reasons": N_REASONS if self.why else 0,
             "explore": self.explore,
+            "n_new": min(self.new, self.k),
         }
 
 
@@ -185,7 +190,11 @@ class Because(BaseModel):
 
 
 class Recommended(BaseModel):
-    """One recommended item; `low` to `high` holds 95 % of its scores, where `why` was asked."""
+    """One recommended item.
+
+    `low` to `high` holds 95 % of its scores, where `why` was asked; a `cold` item is one that
+    nobody had met in training.
+    """
 
     item: str
     rank: int
@@ -193,6 +202,7 @@ class Recommended(BaseModel):
     title: str | None = None
     low: float | None = None
     high: float | None = None
+    cold: bool | None = None
     why: list[Because] | None = None
 
 

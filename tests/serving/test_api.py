@@ -69,6 +69,12 @@ def test_fewer_than_asked_for_are_said_to_be_fewer(client, recommender):
     assert set(items_of(found)) == set(allowed)
 
 
+def test_where_every_item_is_known_no_place_is_left_empty_for_new_ones(client):
+    found = client.post("/recommend", json={"items": ["001"], "k": 4, "new": 2}).json()
+    assert len(found["items"]) == 4
+    assert not any("cold" in each for each in found["items"])
+
+
 def test_many_users_at_once_and_those_of_whom_nothing_is_known(client, recommender):
     users = [str(each) for each in recommender.users.ids[:20]]
     found = client.post("/recommend/batch", json={"users": [*users, "nobody"], "k": 4}).json()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running_service import Service
 
 pytestmark = pytest.mark.slow
 
@@ -15,8 +16,6 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 @pytest.fixture(scope="module")
 def address(workspace, tmp_path_factory) -> Iterator[str]:
     """Where the sample is served, by a process of its own."""
-    from test_service import Service
-
     copy = Path(shutil.copytree(workspace, tmp_path_factory.mktemp("page") / "workspace"))
     service = Service(copy)
     yield f"http://127.0.0.1:{service.port}/"
