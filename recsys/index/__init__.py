@@ -1,1 +1,1 @@
-"""Exact search over vectors; knows nothing of users, items or models."""
+"""Search over vectors, exact or measured; knows nothing of users, items or models."""
