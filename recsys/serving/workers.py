@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,9 @@ from recsys.serving.door import DoorConfig
 
 GRACE_SECONDS = 20
 """How long requests that are being answered may take once the service is told to end."""
+
+RETRY_SECONDS = 2
+"""Until a worker that could not begin, while others serve, is tried again."""
 
 BACKLOG = 2048
 SWITCH_SECONDS = 0.0005
@@ -93,15 +97,28 @@ def serve(config: ServeConfig, listening: socket.socket) -> int:
     return _Supervisor(config, listening).run()
 
 
-def serve_alone(config: ServeConfig, listening: socket.socket) -> int:
+def serve_alone(
+    config: ServeConfig,
+    listening: socket.socket,
+    on_ready: Callable[[], None] = lambda: None,
+) -> int:
     """Be the only worker.
+
+    Parameters
+    ----------
+    config : ServeConfig
+    listening : socket
+    on_ready : callable
+        Called once requests are answered.
 
     Raises
     ------
     RecsysError
         The workspace cannot be served.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load anew
+    asked_early = threading.Event()
+    signal.signal(signal.SIGHUP, lambda number, frame: asked_early.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     import torch
     import uvicorn
     from threadpoolctl import threadpool_limits
@@ -142,6 +159,9 @@ def serve_alone(config: ServeConfig, listening: socket.socket) -> int:
             loop.add_signal_handler(
                 signal.SIGHUP, lambda: loop.run_in_executor(None, served.reload)
             )
+            if asked_early.is_set():  # perhaps what was loaded is the old model
+                loop.run_in_executor(None, served.reload)
+            on_ready()
             address = listening.getsockname()
             log.info("serving", extra={"host": address[0], "port": address[1]})
 
@@ -159,7 +179,7 @@ def _do_nothing(number: int, frame: FrameType | None) -> None:
     pass
 
 
-def _work(config: ServeConfig, listening: socket.socket) -> None:
+def _work(config: ServeConfig, listening: socket.socket, ready: Any) -> None:
     """Be one of several workers: deaf to the terminal, and gone when the supervisor is."""
     os.setpgrp()
     supervisor = multiprocessing.parent_process()
@@ -171,7 +191,7 @@ def _work(config: ServeConfig, listening: socket.socket) -> None:
 
     threading.Thread(target=outlive_nobody, daemon=True).start()
     try:
-        code = serve_alone(config, listening)
+        code = serve_alone(config, listening, ready.set)
     except RecsysError as error:
         sys.stderr.write(f"recsys: {error}\n")
         code = error.exit_code
@@ -185,6 +205,7 @@ class _Supervisor:
         self.config, self.listening = config, listening
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Any] = []
+        self._some_was_ready = self._context.Event()
         self._ending = False
 
     def run(self) -> int:
@@ -200,28 +221,41 @@ class _Supervisor:
             shutil.rmtree(counts, ignore_errors=True)
 
     def _start(self) -> Any:
-        worker = self._context.Process(target=_work, args=(self.config, self.listening))
+        worker = self._context.Process(
+            target=_work, args=(self.config, self.listening, self._some_was_ready)
+        )
+        # A SIGHUP waits until the worker has a handler for it: unhandled it would end it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         worker.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         return worker
 
     def _watch(self) -> int:
-        """Wait for the workers; one that a signal killed is replaced, one that failed ends all."""
+        """Wait for the workers, and replace those that are lost.
+
+        One that cannot begin ends the service where none ever could; else the others go on, and
+        it is tried again.
+        """
         while True:
             alive = [each for each in self._workers if each.is_alive()]
-            dead = [each for each in self._workers if not each.is_alive()]
-            if self._ending and not alive:
-                return 0
-            for each in dead:
-                if self._ending:
-                    continue
-                if each.exitcode >= 0:
+            lost = [each for each in self._workers if not each.is_alive()]
+            if self._ending:
+                if not alive:
+                    return 0
+                lost = []
+            for each in lost:
+                failed = each.exitcode >= 0
+                if failed and not self._some_was_ready.is_set():
                     self._end(signal.SIGTERM, None)
                     for other in alive:
                         other.join()
                     return int(each.exitcode)
-                sys.stderr.write(f"recsys: worker {each.pid} was killed; another takes its place\n")
+                what = "could not begin" if failed else "was killed"
+                sys.stderr.write(f"recsys: worker {each.pid} {what}; another takes its place\n")
+                if failed:
+                    time.sleep(RETRY_SECONDS)
                 alive.append(self._start())
-            if not self._ending:
+            if lost:
                 self._workers = alive
             time.sleep(0.1)
 

@@ -180,12 +180,43 @@ def test_workers_do_not_outlive_their_supervisor(start):
     assert alive == []
 
 
-def test_several_workers_all_take_the_new_model(start):
+def both_serve(service):
+    return sum('"message": "serving"' in line for line in service.lines) >= 2
+
+
+def test_several_workers_all_are_told_of_a_new_model(start):
     service = start("--workers", "2")
+    service.wait_for(lambda: both_serve(service))
     (service.workspace / "index" / "manifest.json").write_text("{}")
     service.process.send_signal(signal.SIGHUP)
     service.wait_for(lambda: sum("reload refused" in line for line in service.lines) == 2)
     assert service.stop(signal.SIGINT) == 0
+
+
+def test_a_worker_that_cannot_begin_again_leaves_the_others_alone(start, recommender):
+    service = start("--workers", "2")
+    service.wait_for(lambda: both_serve(service))
+    manifest = service.workspace / "index" / "manifest.json"
+    whole = manifest.read_text()
+    manifest.write_text("{}")
+    children = psutil.Process(service.process.pid).children()
+    workers = [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+    workers[0].kill()
+    service.wait_for(lambda: any("could not begin" in line for line in service.lines))
+    assert service.open("/recommend", bodies_of(recommender)[0])[0] == 200
+    manifest.write_text(whole)
+    service.wait_for(lambda: sum('"message": "serving"' in line for line in service.lines) == 3)
+    assert service.stop() == 0
+
+
+def test_a_new_model_is_not_missed_by_a_worker_that_is_beginning(start):
+    service = start("--workers", "2")
+    for _ in range(5):
+        service.process.send_signal(signal.SIGHUP)  # the second worker may still be loading
+        time.sleep(0.2)
+    service.wait_for(lambda: both_serve(service))
+    service.wait_for(lambda: sum("now serving model" in line for line in service.lines) >= 2)
+    assert service.stop() == 0
 
 
 def test_a_workspace_that_cannot_be_served_ends_at_once(copy_of_workspace):
