@@ -344,6 +344,7 @@ function draw() {
   for (const place of view.marked.slice(0, 60)) {
     const each = state.map.points[place];
     const label = { x: left + each.x * size + radius + 4, y: top + (1 - each.y) * size + 4, width: pen.measureText(each.title).width };
+    if (label.x + label.width > box.width) label.x -= label.width + 2 * radius + 8;
     const hidden = written.some((one) => Math.abs(one.y - label.y) < 15 && one.x < label.x + label.width && label.x < one.x + one.width);
     if (hidden || written.length >= 20) continue;
     written.push(label);
