@@ -10,6 +10,8 @@ from recsys.index.kinds import IndexKind
 from .options import Session, epilog, stage, threads_option, use_machine
 from .output import note, progress_bar
 
+HOW = {"exact": "exactly", "float16": "in float16", "cells": "by cells"}
+
 
 @click.command(
     short_help="Build what recommend, similar and score look up.",
@@ -63,7 +65,7 @@ def index(
             )
     if measured.n_queries:
         note(
-            f"items are searched by {measured.kind}: {measured.reason}; recall@{measured.k} "
+            f"items are searched {HOW[measured.kind]}: {measured.reason}; recall@{measured.k} "
             f"{measured.recall:.3f}, {measured.median_ms:.1f} ms (95 %: {measured.p95_ms:.1f} ms)"
         )
     note(
