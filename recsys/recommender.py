@@ -1,10 +1,10 @@
 """Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,14 @@ from recsys.recommendation import (
     checked_id,
     checked_ids,
 )
-from recsys.rules import NO_RULES, AppliedRules, Catalogue, Rules
+from recsys.rules import AppliedRules, Catalogue, Manner, Rules
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE
 
 ItemPath: TypeAlias = Literal["both", "latent", "sparse"]
+
+RULES_KEPT = 64
+"""Rules that stay joined to the catalogue, the latest ones that were asked for."""
 
 SIMILARITY_WEIGHT = np.float32(4)
 """What a unit of S is worth beside a correlation of scores: see docs/experiments.md."""
@@ -147,12 +150,7 @@ class Recommender:
         *,
         items: Sequence[str] | None = None,
         histories: Interactions | None = None,
-        k: int = 10,
-        exclude_seen: bool = True,
-        rules: Rules = NO_RULES,
-        n_reasons: int = 0,
-        explore: int | None = None,
-        n_new: int = 0,
+        **manner: Any,
     ) -> list[RecommendationList]:
         """Recommend for known users, for one list of items, or for histories from outside.
 
@@ -164,19 +162,8 @@ class Recommender:
             "Somebody who liked these"; what is listed counts as seen.
         histories : Interactions
             Any users, joined to the catalogue by item id.
-        k : int
-            At least 1. Fewer come back only where fewer exist.
-        exclude_seen : bool
-        rules : Rules
-        n_reasons : int
-            Above 0: each item tells so many items of the history that add most to its score,
-            and the interval of the score.
-        explore : int or None
-            A seed: items are then ranked by a code drawn from the posterior of each user's
-            (Thompson sampling), so that what is uncertain is tried.
-        n_new : int
-            So many of the k places go to items that the model has not met, at the end of each
-            list: see `recsys.cold`. Rules by id and attribute hold for them as well.
+        **manner
+            What `Manner` takes: k, exclude_seen, rules, n_reasons, explore, n_new.
 
         Returns
         -------
@@ -202,28 +189,10 @@ class Recommender:
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
-        return self.lists_of(
-            names,
-            matrix,
-            k,
-            exclude_seen=exclude_seen,
-            rules=self.applied(rules),
-            n_reasons=n_reasons,
-            explore=explore,
-            n_new=n_new,
-        )
+        return self.lists_of(names, matrix, Manner(**manner))
 
     def lists_of(
-        self,
-        names: Sequence[str | None],
-        matrix: csr_array,
-        k: int,
-        *,
-        exclude_seen: bool,
-        rules: AppliedRules,
-        n_reasons: int = 0,
-        explore: int | None = None,
-        n_new: int = 0,
+        self, names: Sequence[str | None], matrix: csr_array, manner: Manner
     ) -> list[RecommendationList]:
         """Recommend for histories over the model's catalogue; see `recommend`.
 
@@ -232,34 +201,32 @@ class Recommender:
         names : sequence of str or None
             Of the rows.
         matrix : csr_array of float32, shape (len(names), n_items)
-        k, exclude_seen, n_reasons, explore, n_new
-            As of `recommend`.
-        rules : AppliedRules
-            What `applied` gives.
+        manner : Manner
         """
-        if not 0 <= n_new <= k:
-            raise ConfigError(f"{n_new} of {k} places for new items, expected from 0 to {k}")
+        k, rules, explore = manner.k, self.applied(manner.rules), manner.explore
         if explore is not None:
             self.vae.require_codes("what is uncertain is told")
-            if explore < 0:
-                raise ConfigError(f"explore is {explore}, expected a seed of 0 or more")
-        ranking = self.ranker(matrix, k, exclude_seen=exclude_seen, rules=rules, explore=explore)
+        ranking = self.ranker(
+            matrix, k, exclude_seen=manner.exclude_seen, rules=rules, explore=explore
+        )
         lengths = np.diff(matrix.indptr)
         lists = [
             self._list_of(name, ranking.positions[row], ranking.scores[row], k, lengths[row] == 0)
             for row, name in enumerate(names)
         ]
-        if n_reasons:
+        if manner.n_reasons:
             explainer = Explainer(self.vae, self.index.items.vectors, self.sparse)
             lists = [
-                explainer.explained(each, matrix[[row]], n_reasons, self.titles, rules.offset)
+                explainer.explained(
+                    each, matrix[[row]], manner.n_reasons, self.titles, rules.offset
+                )
                 for row, each in enumerate(lists)
             ]
-        if n_new:
+        if manner.n_new:
             allowed = rules.rules.mask(self.cold.ids, self.cold.table)
             vectors = self.vae.user_vectors(matrix)
             seen = [self.store.items_of(each.user) for each in lists]
-            lists = self.cold.last_places(lists, vectors, n_new, allowed, seen)
+            lists = self.cold.last_places(lists, vectors, manner.n_new, allowed, seen)
         return lists
 
     @cached_property
@@ -292,9 +259,19 @@ class Recommender:
         ConfigError
             A rule looks at what is not known.
         """
-        if rules.diversity:
-            self.vae.require_codes("items are told apart")
-        return AppliedRules(rules, self._catalogue)
+        return self._applied(rules)
+
+    @cached_property
+    def _applied(self) -> Callable[[Rules], AppliedRules]:
+        """Join rules to the catalogue; the latest ones stay joined."""
+
+        @lru_cache(RULES_KEPT)
+        def applied(rules: Rules) -> AppliedRules:
+            if rules.diversity:
+                self.vae.require_codes("items are told apart")
+            return AppliedRules(rules, self._catalogue)
+
+        return applied
 
     @cached_property
     def _catalogue(self) -> Catalogue:

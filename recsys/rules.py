@@ -98,6 +98,48 @@ NO_RULES = Rules()
 """Every item may be given, the best first."""
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a list is made, whoever it is for; lists of one manner can be ranked together.
+
+    Parameters
+    ----------
+    k : int
+        At least 1. Fewer come back only where fewer exist.
+    exclude_seen : bool
+    rules : Rules
+    n_reasons : int
+        Above 0: each item tells so many items of the history that add most to its score, and the
+        interval of the score.
+    explore : int or None
+        A seed: items are then ranked by a code drawn from the posterior of each user's (Thompson
+        sampling), so that what is uncertain is tried.
+    n_new : int
+        So many of the k places go to items that the model has not met, at the end of each list:
+        see `recsys.cold`. Rules by id and attribute hold for them as well.
+
+    Raises
+    ------
+    ConfigError
+        A number is out of its range.
+    """
+
+    k: int = 10
+    exclude_seen: bool = True
+    rules: Rules = NO_RULES
+    n_reasons: int = 0
+    explore: int | None = None
+    n_new: int = 0
+
+    def __post_init__(self) -> None:
+        if self.k >= 1 and not 0 <= self.n_new <= self.k:
+            raise ConfigError(
+                f"{self.n_new} of {self.k} places for new items, expected from 0 to {self.k}"
+            )
+        if self.explore is not None and self.explore < 0:
+            raise ConfigError(f"explore is {self.explore}, expected a seed of 0 or more")
+
+
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """What rules need to know of a model's items.

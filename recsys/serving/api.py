@@ -18,6 +18,7 @@ from recsys.data.event_store import Event
 from recsys.errors import ArtefactError, ConfigError, DataError, RecsysError, UnknownIdError
 from recsys.recommendation import neighbour_record
 from recsys.recommender import ItemPath
+from recsys.rules import Manner
 from recsys.serving import schemas
 from recsys.serving.poems import MissingPartError
 from recsys.serving.served import AskedOf, Served
@@ -164,19 +165,19 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
     async def recommend(asked: schemas.RecommendAsked) -> Response:
         """Recommend for a user, with all that has happened, or for a list of items."""
         generation = served.current
-        one = generation.asked(user=asked.user, items=asked.items, **asked.asked())
+        one = generation.asked(asked.manner(), user=asked.user, items=asked.items)
         return _answer(await served.ranked(AskedOf(generation, one)))
 
     @app.post("/recommend/batch", response_model=schemas.Batch, tags=["recommend"])
     async def recommend_batch(asked: schemas.BatchAsked) -> Response:
         """Recommend for many users; those of whom nothing is known are named apart."""
-        generation, manner = served.current, asked.asked()
+        generation, manner = served.current, asked.manner()
 
         def look_up() -> tuple[list[AskedOf], list[str]]:
             known, unknown = [], []
             for user in asked.users:
                 try:
-                    known.append(AskedOf(generation, generation.asked(user=user, **manner)))
+                    known.append(AskedOf(generation, generation.asked(manner, user=user)))
                 except UnknownIdError:
                     unknown.append(user)
             return known, unknown
@@ -251,7 +252,7 @@ def _add_catalogue(app: FastAPI, served: Served) -> None:
     async def history(user: str) -> Response:
         """Give the items of a user's history that the model knows, with all that has happened."""
         generation = served.current
-        columns = (await _in_thread(partial(generation.asked, user=user))).columns
+        columns = (await _in_thread(partial(generation.asked, Manner(), user=user))).columns
         found = [generation.attributes.rows[each] for each in columns.tolist()]
         return _answer({"items": found, "total": len(found)})
 

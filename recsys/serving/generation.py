@@ -1,8 +1,8 @@
 """One loaded workspace behind the service; a newer one takes its place whole."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,10 @@ from recsys.data.folding import EVENTS_THROUGH
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
 from recsys.recommendation import RecommendationList, record_of
 from recsys.recommender import Recommender
-from recsys.rules import NO_RULES, AppliedRules, Rules
+from recsys.rules import Manner
 from recsys.serving.attributes import Attributes
 from recsys.serving.latent_map import latent_map
 from recsys.serving.poems import Poems
-
-RULES_KEPT = 64
-"""Rules that stay joined to the catalogue, the latest ones that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +32,13 @@ class Asked:
     columns : int64, shape (n,)
         Positions of the history in the catalogue, ascending, each once.
     values : float32, shape (n,)
-    k : int
-    exclude_seen : bool
-    rules : Rules
-    n_reasons : int
-    explore : int or None
-    n_new : int
+    manner : Manner
     """
 
     user: str | None
     columns: NDArray[np.int64]
     values: NDArray[np.float32]
-    k: int
-    exclude_seen: bool
-    rules: Rules
-    n_reasons: int
-    explore: int | None
-    n_new: int
-
-    @property
-    def manner(self) -> tuple[Hashable, ...]:
-        """What two lists that are ranked together have in common."""
-        return (self.k, self.exclude_seen, self.rules, self.n_reasons, self.explore, self.n_new)
+    manner: Manner
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +68,8 @@ class Generation:
             As of `Recommender.load`.
         """
         generation = cls(root, Recommender.load(root, device=device), events)
-        first = generation.asked(items=[str(generation.recommender.items.ids[0])], k=1)
+        liked = str(generation.recommender.items.ids[0])
+        first = generation.asked(Manner(k=1), items=[liked])
         (answer,) = generation.answers([first])
         if isinstance(answer, Exception):
             raise answer
@@ -101,18 +84,7 @@ class Generation:
         """Of the model."""
         return self.recommender.index.model_fingerprint
 
-    def asked(
-        self,
-        *,
-        user: str | None = None,
-        items: Sequence[str] = (),
-        k: int = 10,
-        exclude_seen: bool = True,
-        rules: Rules = NO_RULES,
-        n_reasons: int = 0,
-        explore: int | None = None,
-        n_new: int = 0,
-    ) -> Asked:
+    def asked(self, manner: Manner, *, user: str | None = None, items: Sequence[str] = ()) -> Asked:
         """Look a history up: a user's, with what has happened since, and a list of items.
 
         Raises
@@ -126,8 +98,7 @@ class Generation:
             value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
         columns = sorted(value_of)
         values = np.array([value_of[each] for each in columns], dtype=np.float32)
-        positions = np.array(columns, dtype=np.int64)
-        return Asked(user, positions, values, k, exclude_seen, rules, n_reasons, explore, n_new)
+        return Asked(user, np.array(columns, dtype=np.int64), values, manner)
 
     def answers(self, block: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         """Rank a block of histories; what was asked in one manner is ranked together.
@@ -152,7 +123,6 @@ class Generation:
         return answers
 
     def _ranked(self, block: Sequence[Asked]) -> list[RecommendationList]:
-        one = block[0]
         indptr = np.cumsum([0, *(len(each.columns) for each in block)])
         columns = np.concatenate([each.columns for each in block])
         values = np.concatenate([each.values for each in block])
@@ -160,21 +130,8 @@ class Generation:
         return self.recommender.lists_of(
             [each.user for each in block],
             csr_array((values, columns, indptr), shape=shape),
-            one.k,
-            exclude_seen=one.exclude_seen,
-            rules=self._applied(one.rules),
-            n_reasons=one.n_reasons,
-            explore=one.explore,
-            n_new=one.n_new,
+            block[0].manner,
         )
-
-    @cached_property
-    def _applied(self) -> Any:
-        @lru_cache(RULES_KEPT)
-        def applied(rules: Rules) -> AppliedRules:
-            return self.recommender.applied(rules)
-
-        return applied
 
     def _history_of(self, user: str) -> dict[int, float]:
         """Give a user's history, with what has happened since: position of an item -> value."""

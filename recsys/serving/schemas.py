@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.data.poems import Form
-from recsys.rules import Rules
+from recsys.rules import Manner, Rules
 from recsys.verse.prosody import VerseForm
 from recsys.verse.scripts import Script
 
@@ -61,7 +61,7 @@ class RulesAsked(Strict):
         return Rules(self.allow, self.deny, self.where, at_most, self.diversity, self.popularity)
 
 
-class Manner(Strict):
+class MannerAsked(Strict):
     """What every list that is asked for may say."""
 
     k: K = 10
@@ -74,19 +74,20 @@ class Manner(Strict):
         int, Field(ge=0, le=MOST_K, description="Places for items nobody has met yet."), WHOLE
     ] = 0
 
-    def asked(self) -> dict[str, Any]:
-        """Arguments of `Generation.asked`."""
-        return {
-            "k": self.k,
-            "exclude_seen": self.exclude_seen,
-            "rules": self.rules.rules(),
-            "n_reasons": N_REASONS if self.why else 0,
-            "explore": self.explore,
-            "n_new": min(self.new, self.k),
-        }
+    def manner(self) -> Manner:
+        """Give it as the library knows it.
+
+        Raises
+        ------
+        ConfigError
+            `where` cannot be read.
+        """
+        n_reasons, n_new = N_REASONS if self.why else 0, min(self.new, self.k)
+        rules = self.rules.rules()
+        return Manner(self.k, self.exclude_seen, rules, n_reasons, self.explore, n_new)
 
 
-class RecommendAsked(Manner):
+class RecommendAsked(MannerAsked):
     """A list for a user, for somebody who liked these items, or for a user had it liked them.
 
     Nobody, who liked nothing, is given what is popular.
@@ -102,7 +103,7 @@ class RecommendAsked(Manner):
     items: Annotated[list[Id], Field(max_length=MOST_ITEMS)] = []
 
 
-class BatchAsked(Manner):
+class BatchAsked(MannerAsked):
     """Lists for many users."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"users": ["196", "22"], "k": 5}]})

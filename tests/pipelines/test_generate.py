@@ -4,34 +4,11 @@ import csv
 import io
 import json
 
-import numpy as np
 import pytest
-from made_verse import CHARACTERS
+from made_verse import Noise
 
 from recsys.verse.prosody import check
 from recsys.verse.tones import ToneTable
-
-
-class Noise:
-    """A couplet model whose logits are its latent code."""
-
-    characters = ("<begin>", *CHARACTERS)
-    latent_dim = len(characters)
-
-    def writing(self, setting, codes):
-        def begin(rows):
-            liked = codes(rows)
-            return lambda previous: liked
-
-        return begin
-
-    def codes(self, couplets):
-        """Logits that fall from the couplet's first character to its last."""
-        codes = np.zeros((len(couplets), self.latent_dim), dtype=np.float32)
-        for row, (first, second) in enumerate(couplets):
-            for place, each in enumerate(first + second):
-                codes[row, self.characters.index(each)] = 20 - place
-        return codes
 
 
 @pytest.fixture(scope="module")

@@ -1,28 +1,10 @@
 """A workspace of poems behind HTTP: similar poems, in either script, and poems that are written."""
 
-import numpy as np
 import pytest
-from made_verse import CHARACTERS, write_poems
+from made_verse import Noise, write_poems
 from starlette.testclient import TestClient
 
 from recsys.verse.tones import ToneTable
-
-
-class Noise:
-    """A couplet model whose logits are its latent code."""
-
-    characters = ("<begin>", *CHARACTERS)
-    latent_dim = len(characters)
-
-    def writing(self, setting, codes):
-        def begin(rows):
-            liked = codes(rows)
-            return lambda previous: liked
-
-        return begin
-
-    def codes(self, couplets):
-        return np.zeros((len(couplets), self.latent_dim), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -26,3 +26,25 @@ def write_poems(path: Path, n_poems: int = 80) -> None:
             {"id": f"p{number}", "title": title, "author": "詩人", "paragraphs": couplets}
         )
     path.write_text(json.dumps(records, ensure_ascii=False), encoding="utf-8")
+
+
+class Noise:
+    """A couplet model whose logits are its latent code."""
+
+    characters = ("<begin>", *CHARACTERS)
+    latent_dim = len(characters)
+
+    def writing(self, setting, codes):
+        def begin(rows):
+            liked = codes(rows)
+            return lambda previous: liked
+
+        return begin
+
+    def codes(self, couplets):
+        """Logits that fall from the couplet's first character to its last."""
+        codes = np.zeros((len(couplets), self.latent_dim), dtype=np.float32)
+        for row, (first, second) in enumerate(couplets):
+            for place, each in enumerate(first + second):
+                codes[row, self.characters.index(each)] = 20 - place
+        return codes
