@@ -24,6 +24,7 @@ POEMS: dict[str, Any] = {
     "training.epochs": 40,
     "training.batch_size": 250,
     "training.learning_rate": 4e-3,
+    "training.start": "random",
     # The last epoch is kept: ndcg is level from epoch 20 on, and the codes still get better.
     "training.validate_every": 40,
 }

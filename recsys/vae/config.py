@@ -11,6 +11,7 @@ Prior = Literal["standard", "composite"]
 KLScale = Literal["per_click", "constant"]
 Values = Literal["auto", "binary", "weighted"]
 Softmax = Literal["auto", "exact", "sampled"]
+Start = Literal["spectral", "random"]
 
 EXACT_SOFTMAX_ITEMS = 100_000
 """Catalogue up to which the softmax is exact when not told otherwise."""
@@ -147,6 +148,9 @@ class TrainingConfig:
         never reaches the small learning rates.
     seed : int
         Order of users, dropout, sampling and initial weights.
+    start : {"spectral", "random"}
+        What the items' weights are at first: the spectrum of who has what (see
+        `recsys.vae.spectrum`), or small random numbers.
     logits_mb : int
         Memory of the users x items scores of a step, all members together; above it they are
         made block by block.
@@ -158,10 +162,12 @@ class TrainingConfig:
     validate_every: int = 5
     patience: int = 0
     seed: int = 42
+    start: Start = "spectral"
     logits_mb: int = 512
 
     def __post_init__(self) -> None:
         check_range("training.logits_mb", self.logits_mb, at_least=1)
+        check_one_of("training.start", self.start, Start)
         if self.epochs is not None:
             check_range("training.epochs", self.epochs, at_least=1)
         if self.batch_size is not None:

@@ -30,6 +30,7 @@ from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
 from recsys.vae.sampled import SampledMember
 from recsys.vae.schedule import annealed, cosine_rate
+from recsys.vae.spectrum import item_directions, start_from
 from recsys.vae.tally import EpochReport, Tally
 
 STEPS_TO_COME_ALIVE = 200
@@ -96,6 +97,8 @@ def train(
     run = _Run(interactions, config, training, torch.device(device), labels)
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
+    elif training.start == "spectral":
+        run.start_from_spectrum()
     seconds = 0.0
     while run.epoch < run.n_epochs and not run.out_of_patience():
         report = run.run_epoch(validate, label_accuracy)
@@ -154,6 +157,15 @@ class _Run:
         self.best_validation: float | None = None
         # None: the weights as they are.
         self.best_weights: dict[str, Tensor] | None = None
+
+    def start_from_spectrum(self) -> None:
+        """Put the items where their users say, before the first step."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.training.seed)
+            directions = item_directions(self.inputs, self.config.latent_dim)
+            log_popularity = torch.from_numpy(self.interactions.item_counts()).clamp_min(1).log()
+            for member in self.members:
+                start_from(member.module, directions, log_popularity)
 
     @cached_property
     def identity(self) -> str:

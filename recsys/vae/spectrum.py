@@ -1,0 +1,78 @@
+"""Where a training starts: items that the same users have lie near each other from step one."""
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.vae.model import VAEModule
+
+ENCODER_LENGTH, DECODER_LENGTH = 1.0, 0.6
+"""Of an item's row in either table at the start: see docs/experiments.md."""
+
+
+def item_directions(matrix: csr_array, dim: int) -> Tensor:
+    """Give each item a unit vector, so that the cosine of two says how alike their users are.
+
+    They are the right singular vectors of D_u^(-1/2) X D_i^(-1/2), where X is the binarised
+    matrix and D hold the lengths of histories and the users of items, each times the root of its
+    singular value; found by the randomised method of Halko et al. 2011, algorithm 5.1, from
+    torch's random numbers.
+
+    Parameters
+    ----------
+    matrix : csr_array, shape (n_users, n_items)
+    dim : int
+
+    Returns
+    -------
+    float32, shape (n_items, min(dim, n_users, n_items))
+        An item without users has a row of zeros.
+
+    Examples
+    --------
+    >>> together = csr_array(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]]))
+    >>> directions = item_directions(together, 2)
+    >>> (directions @ directions.T).abs().round(decimals=3).tolist()[0]
+    [1.0, 1.0, 0.0, 0.0]
+    """
+    n_users, n_items = matrix.shape
+    lengths = np.diff(matrix.indptr)
+    users = np.repeat(np.arange(n_users), lengths)
+    counts = np.bincount(matrix.indices, minlength=n_items)
+    values = (lengths[users] * counts[matrix.indices]).astype(np.float32) ** np.float32(-0.5)
+    places = torch.from_numpy(np.stack([users, matrix.indices]).astype(np.int64))
+    normalised = torch.sparse_coo_tensor(
+        places, torch.from_numpy(values), matrix.shape, is_coalesced=True, check_invariants=True
+    )
+    _, sizes, vectors = torch.svd_lowrank(normalised, q=min(dim, n_users, n_items))
+    return torch.nn.functional.normalize(vectors * sizes.sqrt(), eps=1e-6)
+
+
+def start_from(module: VAEModule, directions: Tensor, log_popularity: Tensor) -> None:
+    """Lay both item tables along the directions, turned at random, and the biases by popularity.
+
+    Every unit of the code then has a share in each direction, and members differ.
+
+    Parameters
+    ----------
+    module : VAEModule
+    directions : float32, shape (n_items, dim)
+    log_popularity : float32, shape (n_items,)
+    """
+    tables = (
+        (module.encoder.item_embeddings, ENCODER_LENGTH),
+        (module.decoder.weight, DECODER_LENGTH),
+    )
+    with torch.no_grad():
+        for table, length in tables:
+            turn = _orthogonal(directions.shape[1], table.shape[1])
+            table.copy_(directions @ (length * turn))
+        module.decoder.bias.copy_(log_popularity - log_popularity.mean())
+
+
+def _orthogonal(n_rows: int, n_columns: int) -> Tensor:
+    """Draw a matrix whose rows, or where there are more rows its columns, are orthonormal."""
+    wide = torch.randn(max(n_rows, n_columns), min(n_rows, n_columns))
+    square = torch.linalg.qr(wide).Q
+    return square if n_rows >= n_columns else square.T
