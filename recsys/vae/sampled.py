@@ -1,10 +1,12 @@
 """A VAE of a training over a large catalogue: a step touches some items and no others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from recsys.data.interactions import Interactions
 from recsys.vae.candidates import CandidateSampler
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch
@@ -112,3 +114,18 @@ class SampledMember(Member):
         rows = _Rows.taken_from(adam, items)
         self._touched.append(rows)
         return rows.values
+
+
+def members_of(
+    modules: Sequence[VAEModule],
+    interactions: Interactions,
+    config: VAEConfig,
+    logits_bytes: int,
+    labels: Labels | None,
+) -> list[Member]:
+    """Give each module what trains it, as `config.softmax` says; see `Member`."""
+    if config.softmax == "exact":
+        return [Member(each, config, logits_bytes, labels) for each in modules]
+    counts = torch.from_numpy(interactions.item_counts()).to(modules[0].decoder.weight.device)
+    sampler = CandidateSampler(counts, interactions.n_users, config.negatives)
+    return [SampledMember(each, config, logits_bytes, sampler, labels) for each in modules]

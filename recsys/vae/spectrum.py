@@ -74,5 +74,5 @@ def start_from(module: VAEModule, directions: Tensor, log_popularity: Tensor) ->
 def _orthogonal(n_rows: int, n_columns: int) -> Tensor:
     """Draw a matrix whose rows, or where there are more rows its columns, are orthonormal."""
     wide = torch.randn(max(n_rows, n_columns), min(n_rows, n_columns))
-    square = torch.linalg.qr(wide).Q
+    square: Tensor = torch.linalg.qr(wide).Q
     return square if n_rows >= n_columns else square.T

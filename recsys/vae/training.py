@@ -6,7 +6,7 @@ Every random number of an epoch comes from (seed, epoch), so a checkpoint holds 
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property
@@ -20,15 +20,14 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, TrainingError
 from recsys.ranking import Scorer
-from recsys.vae.candidates import CandidateSampler
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
 from recsys.vae.labels import Labels
-from recsys.vae.member import Member, threads_for
+from recsys.vae.member import threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
-from recsys.vae.sampled import SampledMember
+from recsys.vae.sampled import members_of
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.spectrum import item_directions, start_from
 from recsys.vae.tally import EpochReport, Tally
@@ -142,9 +141,11 @@ class _Run:
             torch.manual_seed(training.seed)
             n_labels = 0 if labels is None else len(labels.kind)
             modules = [
-                VAEModule(interactions.n_items, config, n_labels) for _ in range(config.members)
+                VAEModule(interactions.n_items, config, n_labels).to(device)
+                for _ in range(config.members)
             ]
-        self.members = _members(modules, interactions, config, training, device, labels)
+        logits_bytes = training.logits_mb * 2**20 // len(modules)
+        self.members = members_of(modules, interactions, config, logits_bytes, labels)
         self.module = torch.nn.ModuleList(modules)
         self.optimiser = torch.optim.Adam(
             [each for member in self.members for each in member.dense_parameters()],
@@ -360,24 +361,6 @@ class _Run:
             for place, member in enumerate(self.members)
             for name, table in member.row_moments().items()
         }
-
-
-def _members(
-    modules: Sequence[VAEModule],
-    interactions: Interactions,
-    config: VAEConfig,
-    training: TrainingConfig,
-    device: torch.device,
-    labels: Labels | None,
-) -> list[Member]:
-    logits_bytes = training.logits_mb * 2**20 // len(modules)
-    if config.softmax == "exact":
-        return [Member(each.to(device), config, logits_bytes, labels) for each in modules]
-    counts = torch.from_numpy(interactions.item_counts()).to(device)
-    sampler = CandidateSampler(counts, interactions.n_users, config.negatives)
-    return [
-        SampledMember(each.to(device), config, logits_bytes, sampler, labels) for each in modules
-    ]
 
 
 def _check_data(interactions: Interactions, config: VAEConfig) -> None:
