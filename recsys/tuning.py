@@ -33,6 +33,9 @@ STEPS: tuple[tuple[str, float], ...] = (
 Those that keep the neighbourhoods come first: they are found once.
 """
 
+NARROWER_ERRORS = 2.0
+"""Standard errors by which half the neighbours must be ahead of all: see docs/experiments.md."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -51,14 +54,15 @@ class Trial:
     path: SparsePath
     by_user: NDArray[np.float64]
 
-    def beats(self, other: "Trial") -> bool:
-        """Whether it is ahead by more than one standard error of the paired difference.
+    def beats(self, other: "Trial", errors: float = 1.0) -> bool:
+        """Whether it is ahead by more than `errors` standard errors of the paired difference.
 
-        Less is chance as often as not, and the start is known to do well on many data sets.
+        Less than one is chance as often as not, and the start is known to do well on many data
+        sets.
         """
         difference = self.by_user - other.by_user
         error = difference.std(ddof=1) / len(difference) ** 0.5 if len(difference) > 1 else np.inf
-        return bool(difference.mean() > error)
+        return bool(difference.mean() > errors * error)
 
 
 def n_trials(n_items: int) -> int:
@@ -86,7 +90,7 @@ def search(
     progress: Progress | None = None,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> Trial:
-    """Improve one value of `start` at a time at half its width, then see what holds at the full.
+    """Improve one value of `start` at a time at half its width, then see what the full one adds.
 
     Parameters
     ----------
@@ -108,7 +112,8 @@ def search(
     Returns
     -------
     Trial
-        `start`, unless better values beat it at its width.
+        `start`, unless better values beat it at its width; with half the neighbours where that
+        is clearly better.
     """
     start = start.sized_for(train.n_items)
     assert start.n_neighbours is not None
@@ -121,7 +126,7 @@ def search(
     widened = replace(climbed.config, n_neighbours=start.n_neighbours)
     if widened != start:
         best = _better(best, bench.trial_of(widened))
-    return best
+    return climbed if climbed.beats(best, NARROWER_ERRORS) else best
 
 
 class _Bench:

@@ -24,6 +24,12 @@ def test_a_trial_beats_another_by_more_than_a_standard_error():
     assert not level.beats(level)
 
 
+def test_more_than_one_standard_error_can_be_asked_for():
+    level, ahead = trial([0.5, 0.5]), trial([0.7, 0.6])  # by .15 with an error of .05
+    assert ahead.beats(level, 2.9)
+    assert not ahead.beats(level, 3.1)
+
+
 def test_one_user_settles_nothing():
     assert not trial([1.0]).beats(trial([0.0]))
 
@@ -81,24 +87,35 @@ def test_a_bad_start_is_left_behind(recorded):
 
 
 def test_where_no_step_helps_the_search_ends_with_the_start(recorded, monkeypatch):
-    monkeypatch.setattr(Trial, "beats", lambda one, other: False)
+    monkeypatch.setattr(Trial, "beats", lambda one, other, errors=1: False)
     best, trials = recorded(START, 12)
     assert best.config == START
     assert len(trials) == 1 + len(STEPS)
     assert best.config.n_neighbours == 20
 
 
-def test_trials_have_half_the_neighbours_and_what_is_chosen_is_as_wide_as_asked(recorded):
-    best, trials = recorded(START, 3)
+def test_trials_have_half_the_neighbours(recorded):
+    _, trials = recorded(START, 3)
     assert [each.config.n_neighbours for each in trials] == [10, 10, 10]
-    assert best.config.n_neighbours == 20
+
+
+@pytest.mark.parametrize(("lead", "chosen"), [(1.9, 20), (2.1, 10)])
+def test_half_the_neighbours_are_kept_where_they_are_two_errors_ahead(
+    recorded, monkeypatch, lead, chosen
+):
+    def beats(one, other, errors=1.0):
+        narrower = one.config.n_neighbours < other.config.n_neighbours
+        return narrower and lead > errors
+
+    monkeypatch.setattr(Trial, "beats", beats)
+    assert recorded(START, 3)[0].config.n_neighbours == chosen
 
 
 def test_what_does_better_in_half_the_neighbours_has_to_in_all_of_them(recorded, monkeypatch):
     """The start is replaced only by what beats it at the same width."""
     beats = Trial.beats
 
-    def only_in_half(one, other):
+    def only_in_half(one, other, errors=1.0):
         widths = one.config.n_neighbours, other.config.n_neighbours
         return widths == (10, 10) and beats(one, other)
 
@@ -113,7 +130,7 @@ def test_neighbourhoods_are_found_once_for_all_ridges_and_dropouts(recorded, mon
     monkeypatch.setattr(
         "recsys.tuning.Neighbourhoods.of", lambda *args: found.append(args[1]) or find(*args)
     )
-    monkeypatch.setattr(Trial, "beats", lambda one, other: False)
+    monkeypatch.setattr(Trial, "beats", lambda one, other, errors=1: False)
     recorded(START, 9)
     assert [(each.user_exponent, each.n_neighbours) for each in found] == [
         (0.6, 10),
