@@ -71,7 +71,7 @@ class VAEConfig:
     autoencoder: bool = False
     prior: Prior = "composite"
     kl_scale: KLScale = "per_click"
-    kl_weight: float = 0.005
+    kl_weight: float = 0.003
     anneal_epochs: float = 0.0
     latent_dim: int = 200
     hidden_dim: int = 600
@@ -123,7 +123,7 @@ class VAEConfig:
         return self.likelihood == "gaussian" and self.values == "weighted"
 
 
-STEPS_WANTED, FEWEST_EPOCHS, MOST_EPOCHS = 2_500, 20, 60
+STEPS_WANTED, FEWEST_EPOCHS, MOST_EPOCHS = 700, 20, 60
 """How long a training is when not told otherwise: see docs/experiments.md."""
 
 
@@ -135,7 +135,7 @@ class TrainingConfig:
     ----------
     epochs : int or None
         Always all of them: the learning rate falls to 0 on a cosine over exactly so many. None:
-        as many as make 2,500 steps, from 20 to 60.
+        as many as make 700 steps, from 20 to 60.
     batch_size : int or None
         Users a step. None: 250, 500 from 30,000 items on (each step updates every item), and
         1,000 where the softmax is sampled.
@@ -184,10 +184,10 @@ class TrainingConfig:
         --------
         >>> small = TrainingConfig().sized_for(4_000, 3_500, sampled=False)
         >>> small.batch_size, small.epochs
-        (250, 60)
+        (250, 44)
         >>> large = TrainingConfig().sized_for(30_000, 40_000, sampled=False)
         >>> large.batch_size, large.epochs
-        (500, 42)
+        (500, 20)
         """
         batch_size = self.batch_size
         if batch_size is None:

@@ -8,11 +8,11 @@ from torch import Tensor
 from recsys.vae.model import VAEModule
 
 ENCODER_LENGTH, DECODER_LENGTH = 1.0, 0.6
-"""Of an item's row in either table at the start: see docs/experiments.md."""
+"""Of the items' rows in either table at the start, on average: see docs/experiments.md."""
 
 
-def item_directions(matrix: csr_array, dim: int) -> Tensor:
-    """Give each item a unit vector, so that the cosine of two says how alike their users are.
+def item_factors(matrix: csr_array, dim: int) -> Tensor:
+    """Give each item a vector, so that the angle between two says how alike their users are.
 
     They are the right singular vectors of D_u^(-1/2) X D_i^(-1/2), where X is the binarised
     matrix and D hold the lengths of histories and the users of items, each times the root of its
@@ -27,13 +27,13 @@ def item_directions(matrix: csr_array, dim: int) -> Tensor:
     Returns
     -------
     float32, shape (n_items, min(dim, n_users, n_items))
-        An item without users has a row of zeros.
+        Of length 1 on average; an item without users has a row of zeros.
 
     Examples
     --------
     >>> together = csr_array(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]]))
-    >>> directions = item_directions(together, 2)
-    >>> (directions @ directions.T).abs().round(decimals=3).tolist()[0]
+    >>> factors = item_factors(together, 2)
+    >>> (factors @ factors.T).abs().round(decimals=3).tolist()[0]
     [1.0, 1.0, 0.0, 0.0]
     """
     n_users, n_items = matrix.shape
@@ -46,18 +46,19 @@ def item_directions(matrix: csr_array, dim: int) -> Tensor:
         places, torch.from_numpy(values), matrix.shape, is_coalesced=True, check_invariants=True
     )
     _, sizes, vectors = torch.svd_lowrank(normalised, q=min(dim, n_users, n_items))
-    return torch.nn.functional.normalize(vectors * sizes.sqrt(), eps=1e-6)
+    factors: Tensor = vectors * sizes.sqrt()
+    return factors / factors.norm(dim=1).mean()
 
 
-def start_from(module: VAEModule, directions: Tensor, log_popularity: Tensor) -> None:
-    """Lay both item tables along the directions, turned at random, and the biases by popularity.
+def start_from(module: VAEModule, factors: Tensor, log_popularity: Tensor) -> None:
+    """Fill both item tables with the factors, turned at random, and the biases by popularity.
 
-    Every unit of the code then has a share in each direction, and members differ.
+    Every unit of the code then has a share in each factor, and members differ.
 
     Parameters
     ----------
     module : VAEModule
-    directions : float32, shape (n_items, dim)
+    factors : float32, shape (n_items, dim)
     log_popularity : float32, shape (n_items,)
     """
     tables = (
@@ -66,8 +67,8 @@ def start_from(module: VAEModule, directions: Tensor, log_popularity: Tensor) ->
     )
     with torch.no_grad():
         for table, length in tables:
-            turn = _orthogonal(directions.shape[1], table.shape[1])
-            table.copy_(directions @ (length * turn))
+            turn = _orthogonal(factors.shape[1], table.shape[1])
+            table.copy_(factors @ (length * turn))
         module.decoder.bias.copy_(log_popularity - log_popularity.mean())
 
 

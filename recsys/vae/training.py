@@ -29,7 +29,7 @@ from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
 from recsys.vae.sampled import members_of
 from recsys.vae.schedule import annealed, cosine_rate
-from recsys.vae.spectrum import item_directions, start_from
+from recsys.vae.spectrum import item_factors, start_from
 from recsys.vae.tally import EpochReport, Tally
 
 STEPS_TO_COME_ALIVE = 200
@@ -163,10 +163,10 @@ class _Run:
         """Put the items where their users say, before the first step."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.training.seed)
-            directions = item_directions(self.inputs, self.config.latent_dim)
+            factors = item_factors(self.inputs, self.config.latent_dim)
             log_popularity = torch.from_numpy(self.interactions.item_counts()).clamp_min(1).log()
             for member in self.members:
-                start_from(member.module, directions, log_popularity)
+                start_from(member.module, factors, log_popularity)
 
     @cached_property
     def identity(self) -> str:

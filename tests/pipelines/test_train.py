@@ -313,7 +313,8 @@ def test_few_validation_users_are_warned_of(cli, changeable, tiny_flags):
 
 
 def test_a_model_that_is_not_above_its_floor_is_warned_of(cli, changeable, tiny_flags):
-    idle = ("-S", "training.learning_rate=1e-9", "-S", "model.kind=vae")
+    idle = ("-S", "training.learning_rate=1e-9", "-S", "training.start=random")
+    idle += ("-S", "model.kind=vae")
     result = cli("train", *tiny_flags, *idle, workspace=changeable)
     assert result.code == 0, result.err
     (warning,) = [line for line in result.err.splitlines() if "is not above" in line]

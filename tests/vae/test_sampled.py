@@ -199,6 +199,6 @@ def test_size_decides_what_is_left_to_it():
     assert given.sized_for(10, 10, sampled=False) == given
 
 
-@pytest.mark.parametrize(("n_users", "epochs"), [(100, 60), (20_000, 31), (10**6, 20)])
+@pytest.mark.parametrize(("n_users", "epochs"), [(100, 60), (5_000, 35), (10**6, 20)])
 def test_epochs_make_about_as_many_steps_whatever_the_users(n_users, epochs):
     assert TrainingConfig().sized_for(n_users, 1000, sampled=False).epochs == epochs

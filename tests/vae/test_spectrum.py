@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.model import VAEModule
-from recsys.vae.spectrum import DECODER_LENGTH, ENCODER_LENGTH, item_directions, start_from
+from recsys.vae.spectrum import DECODER_LENGTH, ENCODER_LENGTH, item_factors, start_from
 from recsys.vae.training import train
 
 
@@ -27,20 +27,20 @@ def _same_random_numbers():
         yield
 
 
-def test_directions_are_those_of_an_exact_decomposition():
+def test_factors_are_those_of_an_exact_decomposition():
     dense = camps()
     counts, lengths = dense.sum(0), dense.sum(1)
     normalised = dense / np.sqrt(np.outer(lengths, counts))
     _, sizes, vectors = np.linalg.svd(normalised, full_matrices=False)
     exact = vectors.T * np.sqrt(sizes)
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    found = item_directions(csr_array(dense), 30).numpy()
+    exact /= np.linalg.norm(exact, axis=1).mean()
+    found = item_factors(csr_array(dense), 30).numpy()
     np.testing.assert_allclose(found @ found.T, exact @ exact.T, atol=1e-4)
 
 
 def test_items_of_one_camp_lie_nearer_than_those_of_two():
-    directions = item_directions(csr_array(camps()), 2)
-    cosines = (directions @ directions.T).numpy()
+    factors = torch.nn.functional.normalize(item_factors(csr_array(camps()), 2))
+    cosines = (factors @ factors.T).numpy()
     assert cosines[:15, :15].min() > cosines[:15, 15:].max()
 
 
@@ -50,40 +50,40 @@ def test_values_count_for_nothing_and_explicit_zeros_are_interactions():
     weighted = ones.copy()
     weighted.data[:] = np.arange(len(weighted.data))
     torch.manual_seed(1)
-    expected = item_directions(ones, 4)
+    expected = item_factors(ones, 4)
     torch.manual_seed(1)
-    assert torch.equal(item_directions(weighted, 4), expected)
+    assert torch.equal(item_factors(weighted, 4), expected)
 
 
 def test_an_item_without_users_and_an_empty_history_are_legal():
     dense = camps()
     dense[3], dense[:, 5] = 0, 0
-    directions = item_directions(csr_array(dense), 4)
-    assert directions.isfinite().all()
-    assert not directions[5].any()
+    factors = item_factors(csr_array(dense), 4)
+    assert factors.isfinite().all()
+    assert not factors[5].any()
 
 
-def test_a_code_wider_than_the_data_gets_as_many_directions_as_there_are():
-    assert item_directions(csr_array(camps(8, 6)), 50).shape == (6, 6)
+def test_a_code_wider_than_the_data_gets_as_many_factors_as_there_are():
+    assert item_factors(csr_array(camps(8, 6)), 50).shape == (6, 6)
 
 
-@pytest.mark.parametrize("n_directions", [3, 9, 20])
-def test_both_tables_keep_the_angles_and_popular_items_have_larger_biases(n_directions):
-    directions = torch.nn.functional.normalize(torch.randn(12, n_directions))
+@pytest.mark.parametrize("n_factors", [3, 9, 20])
+def test_both_tables_keep_the_angles_and_popular_items_have_larger_biases(n_factors):
+    factors = torch.nn.functional.normalize(torch.randn(12, n_factors))
     module = VAEModule(12, VAEConfig(values="binary", latent_dim=9, hidden_dim=24))
     popularity = torch.arange(1, 13).log()
-    start_from(module, directions, popularity)
+    start_from(module, factors, popularity)
     embeddings = module.encoder.item_embeddings.detach()
-    torch.testing.assert_close(embeddings @ embeddings.T / ENCODER_LENGTH**2, products(directions))
+    torch.testing.assert_close(embeddings @ embeddings.T / ENCODER_LENGTH**2, products(factors))
     rows = module.decoder.weight.detach()
-    if n_directions <= 9:  # else they are shadows of what has more dimensions
-        torch.testing.assert_close(rows @ rows.T / DECODER_LENGTH**2, products(directions))
+    if n_factors <= 9:  # else they are shadows of what has more dimensions
+        torch.testing.assert_close(rows @ rows.T / DECODER_LENGTH**2, products(factors))
     bias = module.decoder.bias.detach()
     torch.testing.assert_close(bias - bias[0], popularity - popularity[0])
 
 
-def products(directions):
-    return directions @ directions.T
+def products(factors):
+    return factors @ factors.T
 
 
 def test_members_start_from_tables_that_are_turned_differently(interactions_of):
