@@ -54,7 +54,7 @@ class VAEConfig:
         Share of a history's items that are hidden in training.
     members : int or None
         VAEs of different initial weights and noise whose scores are averaged. None: 2, and 1
-        from 30,000 items on, where a second one costs more than it buys.
+        where the softmax is sampled: the items of a large catalogue are held once.
     softmax : {"auto", "exact", "sampled"}
         The multinomial likelihood's sum over the catalogue: exact, or estimated from the batch's
         items and `negatives` more. Auto is exact up to 100,000 items.
@@ -114,7 +114,7 @@ class VAEConfig:
             softmax = "sampled" if large else "exact"
         members = self.members
         if members is None:
-            members = 2 if n_items < WIDE_CATALOGUE else 1
+            members = 2 if softmax == "exact" else 1
         return replace(self, softmax=softmax, members=members)
 
     @property
