@@ -61,7 +61,7 @@ def measure(
     assert split.validation is not None
     assert split.test is not None
     rankers: dict[str, Ranker] = {
-        seed_name(seed): Recommender.load(path).rank for seed, path in workspaces.items()
+        seed_name(seed): Recommender.load(path).ranker for seed, path in workspaces.items()
     }
     fits = []
     for peer in peers:

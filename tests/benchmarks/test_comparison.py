@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from comparison import best_peer, pool, seed_name, to_markdown, verdict
+from comparison import best_peer, measure, pool, seed_name, to_markdown, verdict
 
 from recsys.evaluation.report import Difference, Estimate, Evaluation
 
@@ -19,6 +19,15 @@ def pooled():
         fold(recsys_1=[0.6, 0.0], recsys_2=[0.6, 0.2], ease=[0.5, 0.1], als=[0.0, 0.0]),
     ]
     return pool(folds, [1, 2])
+
+
+def test_models_of_two_seeds_are_measured_beside_a_peer_on_the_same_users(workspace, split):
+    found = measure({1: workspace, 2: workspace}, ["popularity"], ["recall@5", "ndcg@10"])
+    assert found.evaluation.n_users == split.test.fold_in.n_users
+    values = {name: found.evaluation.mean(name, "ndcg@10") for name in found.evaluation.models()}
+    assert list(values) == ["recsys, seed 1", "recsys, seed 2", "popularity"]
+    assert values["recsys, seed 1"] == values["recsys, seed 2"] > values["popularity"]
+    assert [each.peer for each in found.fits] == ["popularity"]
 
 
 def test_folds_are_pooled_and_seeds_averaged_user_by_user(pooled):
