@@ -46,12 +46,13 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
         places, torch.from_numpy(values), matrix.shape, is_coalesced=True, check_invariants=True
     )
     _, sizes, vectors = torch.svd_lowrank(normalised, q=min(dim, n_users, n_items))
-    factors: Tensor = vectors * sizes.sqrt()
-    return factors / factors.norm(dim=1).mean()
+    factors = vectors * sizes.sqrt()
+    length: Tensor = factors.norm(dim=1).mean().clamp_min(1e-12)
+    return factors / length
 
 
-def start_from(module: VAEModule, factors: Tensor, log_popularity: Tensor) -> None:
-    """Fill both item tables with the factors, turned at random, and the biases by popularity.
+def start_from(module: VAEModule, factors: Tensor, biases: Tensor) -> None:
+    """Fill both item tables with the factors, turned at random, and set the decoder's biases.
 
     Every unit of the code then has a share in each factor, and members differ.
 
@@ -59,7 +60,8 @@ def start_from(module: VAEModule, factors: Tensor, log_popularity: Tensor) -> No
     ----------
     module : VAEModule
     factors : float32, shape (n_items, dim)
-    log_popularity : float32, shape (n_items,)
+    biases : float32, shape (n_items,)
+        What a score begins with: log popularity where a softmax is trained.
     """
     tables = (
         (module.encoder.item_embeddings, ENCODER_LENGTH),
@@ -69,7 +71,7 @@ def start_from(module: VAEModule, factors: Tensor, log_popularity: Tensor) -> No
         for table, length in tables:
             turn = _orthogonal(factors.shape[1], table.shape[1])
             table.copy_(factors @ (length * turn))
-        module.decoder.bias.copy_(log_popularity - log_popularity.mean())
+        module.decoder.bias.copy_(biases - biases.mean())
 
 
 def _orthogonal(n_rows: int, n_columns: int) -> Tensor:

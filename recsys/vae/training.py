@@ -164,9 +164,11 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.training.seed)
             factors = item_factors(self.inputs, self.config.latent_dim)
-            log_popularity = torch.from_numpy(self.interactions.item_counts()).clamp_min(1).log()
+            biases = torch.zeros(self.interactions.n_items)
+            if self.config.likelihood == "multinomial":
+                biases = torch.from_numpy(self.interactions.item_counts()).clamp_min(1).log()
             for member in self.members:
-                start_from(member.module, factors, log_popularity)
+                start_from(member.module, factors, biases)
 
     @cached_property
     def identity(self) -> str:

@@ -115,3 +115,22 @@ def test_every_start_is_the_same_for_the_same_seed(interactions_of):
     one = train(data, config, training).item_vectors()
     torch.manual_seed(6)
     np.testing.assert_array_equal(train(data, config, training).item_vectors(), one)
+
+
+def test_data_without_a_click_have_no_factors():
+    assert not item_factors(csr_array((5, 4), dtype=np.float32), 3).any()
+
+
+@pytest.mark.parametrize(("likelihood", "begins"), [("multinomial", True), ("gaussian", False)])
+def test_only_a_softmax_begins_with_popularity(interactions_of, likelihood, begins):
+    """A rating's unit is not a logit's."""
+    config = VAEConfig(
+        likelihood=likelihood, values="binary", latent_dim=4, hidden_dim=8, members=1
+    )
+    still = TrainingConfig(epochs=1, batch_size=40, learning_rate=1e-12)
+    data = interactions_of(camps())
+    (member,) = train(data, config, still).members
+    bias = member.decoder.bias.detach().numpy()
+    popularity = np.log(data.item_counts())
+    assert np.allclose(bias, popularity - popularity.mean(), atol=1e-5) == begins
+    assert np.allclose(bias, 0, atol=1e-5) != begins
