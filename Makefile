@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Pinned where the project installs itself; setup.cfg gives the range that users may have.
 TORCH := torch==2.13.0
+# The distribution's browser, where it may be installed: for the explorer page's tests.
+APT_CHROMIUM := { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium; }
 
 .PHONY: demo demo-poems serve test check format benchmark-accuracy benchmark-speed clean
 
@@ -43,8 +45,8 @@ $(VENV)/.installed-verse: $(VENV)/.installed
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-		|| $(BIN)/playwright install chromium \
+	@command -v chromium || command -v chromium-browser || command -v google-chrome \
+		|| $(APT_CHROMIUM) || $(BIN)/playwright install chromium \
 		|| echo "no browser: install the package chromium, else the explorer page's tests are skipped"
 	touch $@
 
