@@ -33,8 +33,9 @@ STEPS: tuple[tuple[str, float], ...] = (
 Those that keep the neighbourhoods come first: they are found once.
 """
 
-NARROWER_ERRORS = 2.0
-"""Standard errors by which half the neighbours must be ahead of all: see docs/experiments.md."""
+NARROWER_ERRORS = 3.0
+"""Standard errors by which half the neighbours must be ahead of all: the lead of the best of nine
+trials is mostly luck, and two errors misled (docs/experiments.md)."""
 
 
 @dataclass(frozen=True, eq=False)

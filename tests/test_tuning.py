@@ -99,8 +99,8 @@ def test_trials_have_half_the_neighbours(recorded):
     assert [each.config.n_neighbours for each in trials] == [10, 10, 10]
 
 
-@pytest.mark.parametrize(("lead", "chosen"), [(1.9, 20), (2.1, 10)])
-def test_half_the_neighbours_are_kept_where_they_are_two_errors_ahead(
+@pytest.mark.parametrize(("lead", "chosen"), [(2.9, 20), (3.1, 10)])
+def test_half_the_neighbours_are_kept_where_they_are_three_errors_ahead(
     recorded, monkeypatch, lead, chosen
 ):
     def beats(one, other, errors=1.0):
