@@ -1,9 +1,11 @@
 """Where a training starts: items that the same users have lie near each other from step one."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys.vae.model import VAEModule
 
@@ -51,27 +53,29 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
     return factors / length
 
 
-def start_from(module: VAEModule, factors: Tensor, biases: Tensor) -> None:
-    """Fill both item tables with the factors, turned at random, and set the decoder's biases.
+def start_from(modules: Iterable[nn.Module], factors: Tensor, biases: Tensor) -> None:
+    """Fill the item tables of VAEs with the factors, turned at random, and set their biases.
 
     Every unit of the code then has a share in each factor, and members differ.
 
     Parameters
     ----------
-    module : VAEModule
+    modules : iterable of VAEModule
     factors : float32, shape (n_items, dim)
     biases : float32, shape (n_items,)
         What a score begins with: log popularity where a softmax is trained.
     """
-    tables = (
-        (module.encoder.item_embeddings, ENCODER_LENGTH),
-        (module.decoder.weight, DECODER_LENGTH),
-    )
     with torch.no_grad():
-        for table, length in tables:
-            turn = _orthogonal(factors.shape[1], table.shape[1])
-            table.copy_(factors @ (length * turn))
-        module.decoder.bias.copy_(biases - biases.mean())
+        for module in modules:
+            assert isinstance(module, VAEModule)
+            tables = (
+                (module.encoder.item_embeddings, ENCODER_LENGTH),
+                (module.decoder.weight, DECODER_LENGTH),
+            )
+            for table, length in tables:
+                turn = _orthogonal(factors.shape[1], table.shape[1])
+                table.copy_(factors @ (length * turn))
+            module.decoder.bias.copy_(biases - biases.mean())
 
 
 def _orthogonal(n_rows: int, n_columns: int) -> Tensor:

@@ -93,11 +93,19 @@ def train(
     training = training.sized_for(
         interactions.n_users, interactions.n_items, sampled=config.softmax == "sampled"
     )
-    run = _Run(interactions, config, training, torch.device(device), labels)
-    if checkpoint is not None and checkpoint.exists():
+    goes_on = checkpoint is not None and checkpoint.exists()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        factors = None
+        if training.start == "spectral" and not goes_on:
+            # Before the run has its tables: a large decomposition takes as much room as they do.
+            factors = item_factors(interactions.matrix, config.latent_dim)
+        run = _Run(interactions, config, training, torch.device(device), labels)
+        if factors is not None:
+            start_from(run.module, factors, run.first_biases())
+            del factors
+    if checkpoint is not None and goes_on:
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
-    elif training.start == "spectral":
-        run.start_from_spectrum()
     seconds = 0.0
     while run.epoch < run.n_epochs and not run.out_of_patience():
         report = run.run_epoch(validate, label_accuracy)
@@ -159,16 +167,11 @@ class _Run:
         # None: the weights as they are.
         self.best_weights: dict[str, Tensor] | None = None
 
-    def start_from_spectrum(self) -> None:
-        """Put the items where their users say, before the first step."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.training.seed)
-            factors = item_factors(self.inputs, self.config.latent_dim)
-            biases = torch.zeros(self.interactions.n_items)
-            if self.config.likelihood == "multinomial":
-                biases = torch.from_numpy(self.interactions.item_counts()).clamp_min(1).log()
-            for member in self.members:
-                start_from(member.module, factors, biases)
+    def first_biases(self) -> Tensor:
+        """Log popularity, where a softmax is trained; a rating begins at its item's mean."""
+        counts = torch.from_numpy(self.interactions.item_counts())
+        is_softmax = self.config.likelihood == "multinomial"
+        return counts.clamp_min(1).log() if is_softmax else torch.zeros(len(counts))
 
     @cached_property
     def identity(self) -> str:

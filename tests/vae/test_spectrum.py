@@ -72,7 +72,7 @@ def test_both_tables_keep_the_angles_and_popular_items_have_larger_biases(n_fact
     factors = torch.nn.functional.normalize(torch.randn(12, n_factors))
     module = VAEModule(12, VAEConfig(values="binary", latent_dim=9, hidden_dim=24))
     popularity = torch.arange(1, 13).log()
-    start_from(module, factors, popularity)
+    start_from([module], factors, popularity)
     embeddings = module.encoder.item_embeddings.detach()
     torch.testing.assert_close(embeddings @ embeddings.T / ENCODER_LENGTH**2, products(factors))
     rows = module.decoder.weight.detach()
