@@ -84,6 +84,7 @@ def fit(poems: Interactions, options: argparse.Namespace) -> VAE:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        start="random",  # as `recsys train` has it for poems
     )
     print(f"{config}\n{training}")
     started = time.perf_counter()

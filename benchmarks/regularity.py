@@ -119,6 +119,7 @@ def space_of(
         learning_rate=3e-3,
         validate_every=options.epochs,
         seed=SEED,
+        start="random",  # as `recsys train` has it for poems
     )
     vae = train(users, config, training, validate=lambda _: 0.0)
     codes = vae.encode(users.matrix)
