@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock
+
 from recsys.errors import ArtefactError
 
 WAIT_SECONDS = 30.0
@@ -162,10 +164,12 @@ class EventStore:
         if connection is None:
             connection = sqlite3.connect(self.path, WAIT_SECONDS, check_same_thread=False)
             self._connections.append(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            # Every commit reaches the disk before it is acknowledged.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
+            # SQLite does not wait for another that turns a new file to WAL: it fails at once.
+            with FileLock(f"{self.path}.lock", WAIT_SECONDS, poll_interval=0.002):
+                connection.execute("PRAGMA journal_mode = WAL")
+                # Every commit reaches the disk before it is acknowledged.
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(_SCHEMA)
             self._local.connection = connection
         return connection
 
@@ -173,5 +177,5 @@ class EventStore:
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ArtefactError(f"the events in {self.path} cannot be used: {error}") from error

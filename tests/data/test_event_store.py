@@ -84,6 +84,22 @@ def test_many_threads_write_and_nothing_is_lost(store):
     assert all(len(store.of_user(f"u{each}")) == 20 for each in range(8))
 
 
+@pytest.mark.parametrize("attempt", range(20))
+def test_many_threads_may_open_a_new_store_at_the_same_moment(store, attempt):
+    together = threading.Barrier(8)
+
+    def write(number):
+        together.wait()
+        store.append([event(f"u{number}")])
+
+    threads = [threading.Thread(target=write, args=(each,)) for each in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert store.last_position == 8
+
+
 def test_a_file_that_is_no_store_is_refused_and_left(tmp_path):
     path = tmp_path / "events.sqlite"
     path.write_bytes(b"user,item\n1,2\n" * 100)
