@@ -35,18 +35,17 @@ def multinomial_nll(
     at_clicks : Tensor or None, shape (n_clicks,)
         Added to the logits of the clicks alone.
     """
-    if at_clicks is None:
-        at_clicks = torch.zeros_like(batch.values)
     return _MultinomialNLL.apply(latents, weight, bias, batch, at_clicks, max_bytes)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _MultinomialNLL(torch.autograd.Function):
     """Minus the sum over users and clicks of value * log softmax (Liang et al. 2018, eq. 2).
 
-    The catalogue is taken in blocks of items, each with a softmax of its own, and the normaliser
-    (the log-sum-exp of a user's logits) is added up over them. The whole softmax is a block's
-    times exp(normaliser of the block - normaliser of all). As many as there is memory for are
-    kept and become their own gradient in the backward pass; the others are made anew.
+    The catalogue is taken in blocks of items. Of each the logits become exp(logit - peak), peak
+    the user's largest in the block, and the normaliser (the log-sum-exp of a user's logits) is
+    added up over them. The softmax is a block's exponentials times exp(peak - normaliser). As
+    many as there is memory for are kept and become their own gradient in the backward pass; the
+    others are made anew.
     """
 
     @staticmethod
@@ -56,27 +55,26 @@ class _MultinomialNLL(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         batch: Batch,
-        at_clicks: Tensor,
+        at_clicks: Tensor | None,
         max_bytes: int,
     ) -> Tensor:
         bytes_of_item = latents.element_size() * max(1, len(latents))
         cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
-        # Besides what is kept: a block's logits, its softmax, and already the next one's logits.
-        at_once = max(1, min(cached, max_bytes // 3) // bytes_of_item)
-        n_kept = max_bytes // bytes_of_item - 3 * at_once
+        # Besides what is kept: a block's logits, and already the next one's.
+        at_once = max(1, min(cached, max_bytes // 2) // bytes_of_item)
+        n_kept = max_bytes // bytes_of_item - 2 * at_once
         ctx.blocks = list(_blocks(batch, at_clicks, len(weight), at_once))
         ctx.kept = {}
         normaliser = latents.new_full((len(latents),), -torch.inf)
         clicked = latents.new_zeros(())
         for block in ctx.blocks:
             logits = block.logits(latents, weight, bias)
-            clicked += block.values @ logits[block.users, block.columns]
-            softmax = torch.softmax(logits, dim=1)
-            # Of the largest logit and its share: the only one that cannot underflow.
-            of_block = logits.amax(dim=1) - softmax.amax(dim=1).log()
-            normaliser = torch.logaddexp(normaliser, of_block)
+            clicked += block.values @ logits.view(-1)[block.places]
+            peak = logits.amax(dim=1)
+            exponentials = logits.sub_(peak[:, None]).exp_()
+            normaliser = torch.logaddexp(normaliser, peak + exponentials.sum(dim=1).log())
             if block.items.stop <= n_kept:
-                ctx.kept[block.items.start] = softmax, of_block
+                ctx.kept[block.items.start] = exponentials, peak
         totals = batch.sum_by_user(batch.values)
         ctx.save_for_backward(latents, weight, bias, totals, normaliser)
         return totals @ normaliser - clicked
@@ -92,13 +90,12 @@ class _MultinomialNLL(torch.autograd.Function):
         for block in ctx.blocks:
             if block.items.start in ctx.kept:
                 # It becomes the gradient; a second backward pass makes it anew.
-                gradient, of_block = ctx.kept.pop(block.items.start)
-                gradient.mul_((scale * (of_block - normaliser).exp())[:, None])
+                gradient, peak = ctx.kept.pop(block.items.start)
+                gradient.mul_((scale * (peak - normaliser).exp())[:, None])
             else:
                 gradient = block.logits(latents, weight, bias)
                 gradient.sub_(normaliser[:, None]).exp_().mul_(scale[:, None])
-            # Each pair occurs once, so plain indexing takes nothing twice.
-            gradient[block.users, block.columns] -= outer * block.values
+            gradient.view(-1).index_add_(0, block.places, -outer * block.values)
             of_latents.addmm_(gradient, weight[block.items])
             torch.mm(gradient.t(), latents, out=of_weight[block.items])
             torch.sum(gradient, dim=0, out=of_bias[block.items])
@@ -107,35 +104,37 @@ class _MultinomialNLL(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Block:
-    """A run of items and the clicks on them: user, column within the run, value, and addend."""
+    """A run of items and the clicks on them: place in users x items of the run, value, addend."""
 
     items: slice
-    users: Tensor
-    columns: Tensor
+    places: Tensor
     values: Tensor
-    addends: Tensor
+    addends: Tensor | None
 
     def logits(self, latents: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Give W z + b with what is added at the clicks, shape (n_users, n_items of the run)."""
         logits = torch.addmm(bias[self.items], latents, weight[self.items].t())
-        logits[self.users, self.columns] += self.addends
+        if self.addends is not None:
+            logits.view(-1).index_add_(0, self.places, self.addends)
         return logits
 
 
-def _blocks(batch: Batch, addends: Tensor, n_items: int, size: int) -> Iterator[_Block]:
+def _blocks(batch: Batch, addends: Tensor | None, n_items: int, size: int) -> Iterator[_Block]:
     if size >= n_items:
-        yield _Block(slice(0, n_items), batch.users, batch.items, batch.values, addends)
+        places = batch.users * n_items + batch.items
+        yield _Block(slice(0, n_items), places, batch.values, addends)
         return
     items, order = batch.items.sort()
-    users, values, addends = batch.users[order], batch.values[order], addends[order]
-    ends = [*range(0, n_items, size), n_items]
-    places = torch.searchsorted(items, torch.tensor(ends, device=items.device)).tolist()
-    for (start, stop), run in zip(pairwise(ends), pairwise(places), strict=True):
+    users, values = batch.users[order], batch.values[order]
+    addends = None if addends is None else addends[order]
+    starts = torch.arange(0, n_items, size, device=items.device)
+    runs = [*torch.searchsorted(items, starts).tolist(), len(items)]
+    for start, run in zip(starts.tolist(), pairwise(runs), strict=True):
         inside = slice(*run)
+        stop = min(start + size, n_items)
         yield _Block(
             items=slice(start, stop),
-            users=users[inside],
-            columns=items[inside] - start,
+            places=users[inside] * (stop - start) + (items[inside] - start),
             values=values[inside],
-            addends=addends[inside],
+            addends=None if addends is None else addends[inside],
         )
