@@ -3,7 +3,7 @@
 Encoder and decoder are trained in turn, on dense users x items batches, each with an Adam of its
 own; the validation users choose the outer epoch. Gradients that a phase does not step along are
 not computed, which changes nothing but the time, in the peer's favour. So does CUDA, which is
-used where it is.
+used where it is; and where accuracy alone is measured, the first layer passes over the zeros.
 """
 
 import copy
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
-from torch.nn.functional import dropout, log_softmax, normalize, silu
+from torch.nn.functional import dropout, embedding_bag, log_softmax, normalize, silu
 
 from recsys.baselines import mean_metric
 from recsys.data.interactions import Interactions
@@ -48,6 +48,9 @@ class Schedule:
         gamma: times the length of the history, the weight of KL.
     hidden_dim, latent_dim : int
     seed : int
+    dense : bool
+        Whether the first layer multiplies the zeros of a history too, as the published code
+        does. Without them the figures are the same but for rounding, and come sooner.
     """
 
     outer_epochs: int = 50
@@ -59,6 +62,7 @@ class Schedule:
     hidden_dim: int = 600
     latent_dim: int = 200
     seed: int = 42
+    dense: bool = True
 
 
 PUBLISHED = Schedule()
@@ -75,6 +79,9 @@ class Encoder(nn.Module):
         super().__init__()
         width = schedule.hidden_dim
         self.first = nn.Linear(n_items, width)
+        self.dense = schedule.dense
+        if not self.dense:  # an item's weights side by side, since some items are looked up
+            self.first.weight.data = self.first.weight.data.t().contiguous().t()
         self.others = nn.ModuleList(nn.Linear(width, width) for _ in range(4))
         self.norms = nn.ModuleList(nn.LayerNorm(width, eps=0.1) for _ in range(5))
         self.mean = nn.Linear(width, schedule.latent_dim)
@@ -82,12 +89,23 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, dropped: float = 0.0) -> tuple[Tensor, Tensor]:
         """Encode rows of shape (n_users, n_items); mean and log-variance of the latents."""
-        hidden = self.norms[0](silu(self.first(dropout(normalize(x), dropped))))
+        hidden = self.norms[0](silu(self._first(dropout(normalize(x), dropped))))
         above = hidden
         for layer, norm in zip(self.others, self.norms[1:], strict=True):
             hidden = norm(silu(layer(hidden) + above))
             above = above + hidden
         return self.mean(hidden), self.log_variance(hidden)
+
+    def _first(self, x: Tensor) -> Tensor:
+        if self.dense:
+            return self.first(x)
+        users, items = x.nonzero(as_tuple=True)
+        lengths = torch.bincount(users, minlength=len(x))
+        starts = lengths.cumsum(0) - lengths
+        values = x[users, items]
+        table = self.first.weight.t()
+        bags = embedding_bag(items, table, starts, mode="sum", per_sample_weights=values)
+        return bags + self.first.bias
 
 
 class RecVAE(nn.Module):
@@ -154,9 +172,9 @@ class Trained:
 
 def fit(train: Interactions, validation: Holdout) -> Fitted:
     """Train as published, and on few users in smaller batches too; keep what validated best."""
-    schedules = [PUBLISHED]
+    schedules = [replace(PUBLISHED, dense=False)]
     if train.n_users < FEW_USERS:
-        schedules.append(replace(PUBLISHED, batch_size=SMALL_BATCH))
+        schedules.append(replace(schedules[0], batch_size=SMALL_BATCH))
     return fit_best(train, validation, schedules)
 
 

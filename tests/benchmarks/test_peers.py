@@ -76,6 +76,21 @@ def test_recvae_minimises_the_negative_elbo_under_the_composite_prior():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_passing_over_the_zeros_changes_nothing():
+    x = dense_batch()
+    x[3] = 0
+    of_layouts = []
+    for dense in (True, False):
+        torch.manual_seed(0)
+        model = recvae.RecVAE(x.shape[1], replace(SMALL, dense=dense))
+        loss = model.loss(x, 0.5, 0.3)
+        loss.backward()
+        gradients = [each.grad for each in model.parameters() if each.requires_grad]
+        of_layouts.append([loss.detach(), *gradients])
+    for one, other in zip(*of_layouts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_the_prior_remembers_the_encoder_and_is_not_trained():
     model = recvae.RecVAE(14, SMALL)
     before = model.old_encoder.first.weight.clone()
@@ -133,7 +148,8 @@ def test_few_users_are_trained_on_in_smaller_batches_too(monkeypatch, tastes):
 
     monkeypatch.setattr(recvae, "train_recvae", trained)
     fitted = recvae.fit(*tastes)
-    assert tried == {500: recvae.PUBLISHED, 100: replace(recvae.PUBLISHED, batch_size=100)}
+    sooner = replace(recvae.PUBLISHED, dense=False)
+    assert tried == {500: sooner, 100: replace(sooner, batch_size=100)}
     assert (fitted.chosen, fitted.n_fits) == ("outer epoch 5 of 50, batch 100", 2)
     monkeypatch.setattr(recvae, "FEW_USERS", 40)
     assert recvae.fit(*tastes).n_fits == 1
