@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from recsys.settings import check_range
 
-FIT_WORK = 6.5e11
-"""Multiplications that a fit may cost when not told otherwise, counted as items x neighbours^3."""
+FIT_WORK = 1e10
+"""What a fit may cost when not told otherwise, counted as items x neighbours^2: to cut the systems
+out of the co-occurrences takes longer than to solve them. About four minutes of one core."""
 
 FEWEST, MOST = 20, 500
 """Bounds of the neighbours when not told otherwise."""
@@ -18,8 +19,8 @@ class NeighboursConfig:
     Parameters
     ----------
     n_neighbours : int or None
-        Items that may explain an item; the cost grows with its cube, the memory linearly. None:
-        500, and from 5,000 items on as many as keep the cost of all items at that.
+        Items that may explain an item; the cost grows with its square, the memory linearly. None:
+        500, and from 40,000 items on as many as keep the cost of all items at that.
     ridge : float
         lambda: added to every diagonal entry, in squared interactions.
     dropout : float
@@ -54,11 +55,11 @@ class NeighboursConfig:
 
         Examples
         --------
-        >>> [NeighboursConfig().sized_for(n).n_neighbours for n in (3_500, 10_000, 40_000, 10**6)]
-        [500, 402, 253, 86]
+        >>> [NeighboursConfig().sized_for(n).n_neighbours for n in (3_500, 40_000, 100_000, 10**6)]
+        [500, 500, 316, 100]
         """
         if self.n_neighbours is not None:
             return self
-        affordable = int((FIT_WORK / n_items) ** (1 / 3))
+        affordable = int((FIT_WORK / n_items) ** 0.5)
         others = max(1, n_items - 1)
         return replace(self, n_neighbours=min(max(affordable, FEWEST), MOST, others))

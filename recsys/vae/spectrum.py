@@ -53,8 +53,8 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
     return factors / length
 
 
-def start_from(modules: Iterable[nn.Module], factors: Tensor, biases: Tensor) -> None:
-    """Fill the item tables of VAEs with the factors, turned at random, and set their biases.
+def start_from(modules: Iterable[nn.Module], factors: Tensor) -> None:
+    """Fill the item tables of VAEs with the factors, turned at random; biases begin at 0.
 
     Every unit of the code then has a share in each factor, and members differ.
 
@@ -62,8 +62,6 @@ def start_from(modules: Iterable[nn.Module], factors: Tensor, biases: Tensor) ->
     ----------
     modules : iterable of VAEModule
     factors : float32, shape (n_items, dim)
-    biases : float32, shape (n_items,)
-        What a score begins with: log popularity where a softmax is trained.
     """
     with torch.no_grad():
         for module in modules:
@@ -75,7 +73,7 @@ def start_from(modules: Iterable[nn.Module], factors: Tensor, biases: Tensor) ->
             for table, length in tables:
                 turn = _orthogonal(factors.shape[1], table.shape[1])
                 table.copy_(factors @ (length * turn))
-            module.decoder.bias.copy_(biases - biases.mean())
+            module.decoder.bias.zero_()
 
 
 def _orthogonal(n_rows: int, n_columns: int) -> Tensor:

@@ -102,7 +102,7 @@ def train(
             factors = item_factors(interactions.matrix, config.latent_dim)
         run = _Run(interactions, config, training, torch.device(device), labels)
         if factors is not None:
-            start_from(run.module, factors, run.first_biases())
+            start_from(run.module, factors)
             del factors
     if checkpoint is not None and goes_on:
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
@@ -166,12 +166,6 @@ class _Run:
         self.best_validation: float | None = None
         # None: the weights as they are.
         self.best_weights: dict[str, Tensor] | None = None
-
-    def first_biases(self) -> Tensor:
-        """Log popularity, where a softmax is trained; a rating begins at its item's mean."""
-        counts = torch.from_numpy(self.interactions.item_counts())
-        is_softmax = self.config.likelihood == "multinomial"
-        return counts.clamp_min(1).log() if is_softmax else torch.zeros(len(counts))
 
     @cached_property
     def identity(self) -> str:

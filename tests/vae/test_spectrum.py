@@ -1,4 +1,4 @@
-"""Where a training starts from: alike items near each other, popular ones ahead."""
+"""Where a training starts from: alike items near each other."""
 
 from dataclasses import replace
 
@@ -68,18 +68,16 @@ def test_a_code_wider_than_the_data_gets_as_many_factors_as_there_are():
 
 
 @pytest.mark.parametrize("n_factors", [3, 9, 20])
-def test_both_tables_keep_the_angles_and_popular_items_have_larger_biases(n_factors):
+def test_both_tables_keep_the_angles_and_no_item_is_ahead(n_factors):
     factors = torch.nn.functional.normalize(torch.randn(12, n_factors))
     module = VAEModule(12, VAEConfig(values="binary", latent_dim=9, hidden_dim=24))
-    popularity = torch.arange(1, 13).log()
-    start_from([module], factors, popularity)
+    start_from([module], factors)
     embeddings = module.encoder.item_embeddings.detach()
     torch.testing.assert_close(embeddings @ embeddings.T / ENCODER_LENGTH**2, products(factors))
     rows = module.decoder.weight.detach()
     if n_factors <= 9:  # else they are shadows of what has more dimensions
         torch.testing.assert_close(rows @ rows.T / DECODER_LENGTH**2, products(factors))
-    bias = module.decoder.bias.detach()
-    torch.testing.assert_close(bias - bias[0], popularity - popularity[0])
+    assert not module.decoder.bias.any()
 
 
 def products(factors):
@@ -120,17 +118,3 @@ def test_every_start_is_the_same_for_the_same_seed(interactions_of):
 def test_data_without_a_click_have_no_factors():
     assert not item_factors(csr_array((5, 4), dtype=np.float32), 3).any()
 
-
-@pytest.mark.parametrize(("likelihood", "begins"), [("multinomial", True), ("gaussian", False)])
-def test_only_a_softmax_begins_with_popularity(interactions_of, likelihood, begins):
-    """A rating's unit is not a logit's."""
-    config = VAEConfig(
-        likelihood=likelihood, values="binary", latent_dim=4, hidden_dim=8, members=1
-    )
-    still = TrainingConfig(epochs=1, batch_size=40, learning_rate=1e-12)
-    data = interactions_of(camps())
-    (member,) = train(data, config, still).members
-    bias = member.decoder.bias.detach().numpy()
-    popularity = np.log(data.item_counts())
-    assert np.allclose(bias, popularity - popularity.mean(), atol=1e-5) == begins
-    assert np.allclose(bias, 0, atol=1e-5) != begins
