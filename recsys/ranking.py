@@ -69,7 +69,7 @@ def top_k(scores: NDArray[np.float32], k: int) -> Ranking:
     if n_rows == 0 or n_items == 0:
         return Ranking(positions, best)
     depth = min(k, n_items)
-    for row, bound in enumerate(_lower_bounds(scores, depth)):
+    for row, bound in enumerate(lower_bounds(scores, depth)):
         # Candidates come in ascending position: a stable sort leaves ties in that order.
         candidates = (scores[row] >= bound).nonzero()[0]
         values = scores[row, candidates]
@@ -80,8 +80,10 @@ def top_k(scores: NDArray[np.float32], k: int) -> Ranking:
     return Ranking(positions, best)
 
 
-def _lower_bounds(scores: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
+def lower_bounds(scores: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
     """Bound each row's depth-th best score from below; float32, shape (n_rows,).
+
+    `scores` has at least `depth` columns.
 
     The depth-th best of the maxima of disjoint groups is such a bound, since each maximum is an
     item of its own. It costs one pass, where a partition of the whole row costs ten.

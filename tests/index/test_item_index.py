@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 
 from recsys.errors import ArtefactError
 from recsys.index import item_index as module
+from recsys.index import leading
 from recsys.index.exact import exact_search
 from recsys.index.item_index import ItemIndex, unit_vectors
 
@@ -40,6 +41,13 @@ def one_by_one(index, queries, k, excluded=None, allowed=None):
     ]
 
 
+def narrow_heads(patch):
+    """Look at leading directions first, at few of them, however small and round the data are."""
+    patch.setattr(module, "LEAST_TURNED", 0)
+    patch.setattr(leading, "WIDEST_HEAD", 2.0)
+    patch.setattr(leading, "HEAD_SHARE", 0.4)
+
+
 def assert_all_ways_agree(vectors, queries, k, excluded=None, allowed=None):
     index = ItemIndex.of(vectors)
     expected = slow_search(vectors, queries, k, excluded, allowed)
@@ -61,6 +69,7 @@ def random_exclusions(rng, n_queries, n) -> csr_array:
     return mask
 
 
+@pytest.mark.parametrize("by_heads", [False, True])
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -72,7 +81,7 @@ def random_exclusions(rng, n_queries, n) -> csr_array:
     with_allowed=st.booleans(),
 )
 def test_every_way_to_search_gives_the_brute_force_answer(
-    seed, n, n_queries, k, tied, with_excluded, with_allowed
+    by_heads, seed, n, n_queries, k, tied, with_excluded, with_allowed
 ):
     rng = np.random.default_rng(seed)
     # Small whole numbers have exact products, and most of them occur often.
@@ -81,7 +90,53 @@ def test_every_way_to_search_gives_the_brute_force_answer(
     queries = draw((n_queries, 4)).astype(np.float32)
     excluded = random_exclusions(rng, n_queries, n) if with_excluded else None
     allowed = rng.random(n) < rng.random() if with_allowed else None
-    assert_all_ways_agree(vectors, queries, k, excluded, allowed)
+    with pytest.MonkeyPatch.context() as patch:
+        if by_heads:
+            narrow_heads(patch)
+        assert_all_ways_agree(vectors, queries, k, excluded, allowed)
+
+
+def two_alike(rng, n, dim):
+    """Vectors as two members have them: the second half of the numbers says the first again."""
+    half = rng.normal(size=(n, dim // 2))
+    noise = 0.1 * rng.normal(size=half.shape)
+    return np.hstack([half, half[:, ::-1] + noise]).astype(np.float32)
+
+
+def test_leading_directions_rule_out_most_vectors():
+    rng = np.random.default_rng(0)
+    vectors, query = two_alike(rng, 20_000, 20), two_alike(rng, 1, 20)[0]
+    heads = leading.LeadingDirections.of(vectors)
+    assert heads.heads.shape == (20_000, 10)
+    everything = np.ones(len(vectors), dtype=bool)
+    positions, scores = heads.search(vectors, query, 10, everything, None)
+    assert 10 <= len(positions) < 400
+    np.testing.assert_allclose(scores, vectors[positions] @ query, rtol=1e-5)
+    best = np.argsort(-(vectors @ query), kind="stable")[:10]
+    assert set(best) <= set(positions)
+
+
+def test_directions_that_all_matter_are_not_turned():
+    vectors = np.random.default_rng(0).normal(size=(5_000, 20)).astype(np.float32)
+    assert leading.LeadingDirections.of(vectors) is None
+
+
+@pytest.mark.parametrize("offset", [False, True])
+def test_a_query_by_heads_ranks_as_a_block_of_queries_does(monkeypatch, offset):
+    rng = np.random.default_rng(1)
+    vectors, queries = two_alike(rng, 3_000, 40), two_alike(rng, 20, 40)
+    monkeypatch.setattr(module, "LEAST_TURNED", 0)
+    index = ItemIndex.of(vectors)
+    assert index._leading is not None
+    added = random_added(rng, 20, 3_000, 0.3, tied=False)
+    excluded = random_exclusions(rng, 20, 3_000)
+    popular = rng.normal(size=3_000).astype(np.float32) if offset else None
+    whole = index.search(queries, 50, added=added, excluded=excluded, offset=popular)
+    for row in range(20):
+        rules = {"added": added[[row]], "excluded": excluded[[row]], "offset": popular}
+        alone = index.search(queries[[row]], 50, **rules)
+        np.testing.assert_array_equal(alone.positions[0], whole.positions[row])
+        np.testing.assert_allclose(alone.scores[0], whole.scores[row], rtol=1e-5, atol=1e-5)
 
 
 def test_ties_at_the_cut_go_to_the_lower_positions():
@@ -223,7 +278,9 @@ def slow_fused(vectors, queries, k, added, excluded=None, allowed=None):
     return np.array(rows, dtype=np.int64)
 
 
-@pytest.mark.parametrize("wide_from", [0.0, 0.1, 2.0], ids=["blocks", "either", "index"])
+@pytest.mark.parametrize(
+    "wide_from", [0.0, 0.1, 2.0, None], ids=["blocks", "either", "index", "heads"]
+)
 @settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -250,7 +307,10 @@ def test_a_sparse_term_ranks_as_brute_force_does(
     exact = exact_search(vectors, queries, k, added=added, **rules)
     np.testing.assert_array_equal(exact.positions, expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "WIDE_SUPPORT", wide_from)
+        if wide_from is None:
+            narrow_heads(patch)
+        else:
+            patch.setattr(module, "WIDE_SUPPORT", wide_from)
         many = index.search(queries, k, added=added, **rules)
         ones = [
             index.search(

@@ -117,4 +117,3 @@ def test_every_start_is_the_same_for_the_same_seed(interactions_of):
 
 def test_data_without_a_click_have_no_factors():
     assert not item_factors(csr_array((5, 4), dtype=np.float32), 3).any()
-

@@ -1,0 +1,120 @@
+"""One query, exactly: most vectors are ruled out by their leading directions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.ranking import lower_bounds
+
+HEAD_SHARE = 0.97
+"""Of the vectors' squared lengths that the leading directions hold."""
+
+WIDEST_HEAD = 0.75
+"""Share of all directions from which on looking at the leading ones first gains nothing."""
+
+SAMPLED = 2048
+"""Vectors that the directions are found from."""
+
+ROUNDING = 1e-5
+"""What float32 may leave off a product, as a share of the lengths of its factors; amply. Tails are
+taken longer by as much of the squares."""
+
+
+@dataclass(frozen=True, eq=False)
+class LeadingDirections:
+    """The vectors along the principal directions that hold nearly all of their length.
+
+    A product is that of the heads, which lie along these directions, plus that of the tails, and
+    the latter is at most the product of their lengths (Cauchy and Schwarz). Codes of members side
+    by side repeat each other: half of the directions are enough, and so is half of the memory
+    that a query has to look at.
+
+    Parameters
+    ----------
+    directions : float32, shape (dim, n_leading)
+        Orthonormal columns.
+    heads : float32, shape (n, n_leading)
+        Direction by direction in memory.
+    tails, lengths : float32, shape (n,)
+        Lengths of the tails, and of the whole vectors.
+    """
+
+    directions: NDArray[np.float32]
+    heads: NDArray[np.float32]
+    tails: NDArray[np.float32]
+    lengths: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32]) -> "LeadingDirections | None":
+        """Find them for float32 vectors of shape (n, dim); None where it takes nearly all."""
+        sample = vectors[:: max(1, len(vectors) // SAMPLED)]
+        sizes, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
+        held = np.cumsum(sizes[::-1].clip(0))
+        n_leading = 1 + int(np.searchsorted(held, HEAD_SHARE * held[-1]))
+        if n_leading > WIDEST_HEAD * vectors.shape[1]:
+            return None
+        leading = directions[:, : -n_leading - 1 : -1].astype(np.float32)
+        heads = (leading.T @ vectors.T).T
+        squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+        of_heads = np.einsum("ij,ij->i", heads, heads, dtype=np.float64)
+        return cls(
+            directions=leading,
+            heads=heads,
+            tails=np.sqrt((squares - of_heads).clip(0) + ROUNDING * squares).astype(np.float32),
+            lengths=np.sqrt(squares).astype(np.float32),
+        )
+
+    def search(
+        self,
+        vectors: NDArray[np.float32],
+        query: NDArray[np.float32],
+        k: int,
+        permitted: NDArray[np.bool_],
+        added: NDArray[np.float32] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Score some vectors among which the k best are for certain, ties at the cut included.
+
+        Parameters
+        ----------
+        vectors : float32, shape (n, dim)
+            Those that these directions are of.
+        query : float32, shape (dim,)
+        k : int
+        permitted : bool, shape (n,)
+            More than k of them.
+        added : float32 or None, shape (n,)
+            Added to the products.
+
+        Returns
+        -------
+        int64 and float32, shape (at least k,)
+            Positions and exact scores, in no order.
+        """
+        head = query @ self.directions
+        about = np.asarray(head @ self.heads.T, dtype=np.float32)
+        if added is not None:
+            about += added
+        about[~permitted] = -np.inf
+        likely = np.flatnonzero(permitted & (about >= lower_bounds(about[None], k)[0]))
+        scores = scores_of(likely, vectors, query, added)
+        least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        tail = np.linalg.norm(query - self.directions @ head)
+        about += self.tails * tail + self.lengths * (ROUNDING * np.linalg.norm(query))
+        if added is not None:
+            about += ROUNDING * np.abs(added)
+        about[likely] = -np.inf
+        possible = np.flatnonzero(about >= least)
+        others = scores_of(possible, vectors, query, added)
+        return np.concatenate([likely, possible]), np.concatenate([scores, others])
+
+
+def scores_of(
+    positions: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    query: NDArray[np.float32],
+    added: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
+    """Score the vectors at some positions; float32, as many as there are positions."""
+    scores: NDArray[np.float32] = vectors[positions] @ query
+    return scores if added is None else scores + added[positions]
