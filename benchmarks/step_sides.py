@@ -17,7 +17,7 @@ from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
 from recsys.vae.member import Member
 from recsys.vae.model import VAEModule
-from recsys.vae.multinomial import multinomial_nll
+from recsys.vae.multinomial import CACHED_BYTES, multinomial_nll
 from recsys.vae.objective import standard_kl
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ class Side:
 
 
 def make_sides(options: argparse.Namespace) -> tuple[list[Side], csr_array]:
-    """Give the square product, both sides of the published layers, our VAE, and its widths."""
+    """Give the square product, the published layers twice, our VAE, its widths, its products."""
     torch.manual_seed(0)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -55,6 +55,7 @@ def make_sides(options: argparse.Namespace) -> tuple[list[Side], csr_array]:
         _published_side(histories, options.batch),
         _published_layers_side(histories, options.batch),
         *(_our_side(histories, options.batch, each) for each in ours),
+        *(_products_side(options.items, options.batch, each) for each in LATENTS),
     ], histories
 
 
@@ -195,6 +196,27 @@ def _our_operations(n_items: int, batch_size: int, config: VAEConfig) -> float:
     encoder = layers + 2 * config.hidden_dim * config.latent_dim
     again = 2 * batch_size * encoder if config.prior == "composite" else 0
     return 6 * batch_size * (encoder + n_items * config.latent_dim) + again
+
+
+def _products_side(n_items: int, batch_size: int, latents: int) -> Side:
+    """The likelihood's products in blocks as large as its own, with nothing between them.
+
+    Narrow products do not reach the rate of a square one: no step can be nearer to it than they.
+    """
+    codes, weight = torch.randn(batch_size, latents), torch.randn(n_items, latents)
+    of_codes, of_weight = torch.zeros_like(codes), torch.empty_like(weight)
+    size = CACHED_BYTES // (4 * batch_size)
+
+    def step(_: NDArray[np.int64]) -> None:
+        for start in range(0, n_items, size):
+            rows = weight[start : start + size]
+            scores = codes @ rows.t()
+            of_codes.addmm_(scores, rows)
+            torch.mm(scores.t(), codes, out=of_weight[start : start + size])
+
+    return Side(
+        f"the three products alone, {latents} latents", step, 6 * batch_size * n_items * latents
+    )
 
 
 def _sgemm_side() -> Side:

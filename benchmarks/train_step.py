@@ -6,7 +6,8 @@ Made-up histories of MovieLens-20M's shape. Everything is measured in two proces
 glibc is told to keep large buffers, as `recsys train` has it, and one with glibc as it comes. All
 sides of both take their steps in turn on the same users, so that they see the same machine,
 however busy others make it; medians over the steps are compared. The arithmetic is each side's
-matrix products at the rate of a large square product that is measured in the same turns.
+matrix products at the rate of a large square product that is measured in the same turns. Beside it
+stand the products of the likelihood alone, in their own narrow shapes, with nothing between them.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from recsys.pipelines.allocator import tuned
 FARTHEST_FROM_ARITHMETIC = 1.5
 SAME_LAYERS, OUR_VAE = (2.5, 2.1), (5.0, 1.7)
 """Targets of the ratio, with the allocator's settings and without."""
+
+OURS = ("its layers", "our VAE")
+"""How the names of our steps begin."""
 
 WARM_UP = 2
 
@@ -125,7 +129,8 @@ def report(measured: dict[str, dict[str, Measured]]) -> None:
         for name, own in others:
             distance = sgemm.rate / own.rate
             print(f"{name:44}{_spread(own.cpu)} {_spread(own.wall)}  {distance:.2f} x arithmetic")
-        farthest = max(sgemm.rate / own.rate for _, own in others[1:])
+        steps = [own for name, own in others if name.startswith(OURS)]
+        farthest = max(sgemm.rate / own.rate for own in steps)
         verdict = "reached" if farthest <= FARTHEST_FROM_ARITHMETIC else "MISSED"
         print(f"ours at most {farthest:.2f} x; target {FARTHEST_FROM_ARITHMETIC} x: {verdict}")
     print()
