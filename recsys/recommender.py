@@ -1,6 +1,6 @@
 """Ids in, ranked ids out: joins model, index and histories, and is exact because its index is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -192,7 +192,11 @@ class Recommender:
         return self.lists_of(names, matrix, Manner(**manner))
 
     def lists_of(
-        self, names: Sequence[str | None], matrix: csr_array, manner: Manner
+        self,
+        names: Sequence[str | None],
+        matrix: csr_array,
+        manner: Manner,
+        met: Sequence[Collection[str]] = (),
     ) -> list[RecommendationList]:
         """Recommend for histories over the model's catalogue; see `recommend`.
 
@@ -202,6 +206,8 @@ class Recommender:
             Of the rows.
         matrix : csr_array of float32, shape (len(names), n_items)
         manner : Manner
+        met : sequence of collection of str
+            New items that each has met since the workspace's data; nothing said: none.
         """
         k, rules, explore = manner.k, self.applied(manner.rules), manner.explore
         if explore is not None:
@@ -226,6 +232,8 @@ class Recommender:
             allowed = rules.rules.mask(self.cold.ids, self.cold.table)
             vectors = self.vae.user_vectors(matrix)
             seen = [self.store.items_of(each.user) for each in lists]
+            for known, since in zip(seen, met, strict=False):
+                known.update(since)
             lists = self.cold.last_places(lists, vectors, manner.n_new, allowed, seen)
         return lists
 

@@ -33,9 +33,10 @@ STEPS: tuple[tuple[str, float], ...] = (
 Those that keep the neighbourhoods come first: they are found once.
 """
 
-NARROWER_ERRORS = 3.0
-"""Standard errors by which half the neighbours must be ahead of all: the lead of the best of nine
-trials is mostly luck, and two errors misled (docs/experiments.md)."""
+STEP_ERRORS, START_ERRORS, NARROWER_ERRORS = 1.0, 2.0, 3.0
+"""Standard errors by which a step must be ahead to be taken; by which what the steps have led to
+must beat the start at its width; and by which half the neighbours must be ahead of all. The best
+of nine trials leads by luck alone, and with fewer errors it misled (docs/experiments.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +56,8 @@ class Trial:
     path: SparsePath
     by_user: NDArray[np.float64]
 
-    def beats(self, other: "Trial", errors: float = 1.0) -> bool:
-        """Whether it is ahead by more than `errors` standard errors of the paired difference.
-
-        Less than one is chance as often as not, and the start is known to do well on many data
-        sets.
-        """
+    def beats(self, other: "Trial", errors: float) -> bool:
+        """Whether it is ahead by more than `errors` standard errors of the paired difference."""
         difference = self.by_user - other.by_user
         error = difference.std(ddof=1) / len(difference) ** 0.5 if len(difference) > 1 else np.inf
         return bool(difference.mean() > errors * error)
@@ -113,8 +110,8 @@ def search(
     Returns
     -------
     Trial
-        `start`, unless better values beat it at its width; with half the neighbours where that
-        is clearly better.
+        `start`, unless other values are clearly better at its width; with half the neighbours
+        where that is clearer still.
     """
     start = start.sized_for(train.n_items)
     assert start.n_neighbours is not None
@@ -126,7 +123,8 @@ def search(
     best = bench.trial_of(start)
     widened = replace(climbed.config, n_neighbours=start.n_neighbours)
     if widened != start:
-        best = _better(best, bench.trial_of(widened))
+        found = bench.trial_of(widened)
+        best = found if found.beats(best, START_ERRORS) else best
     return climbed if climbed.beats(best, NARROWER_ERRORS) else best
 
 
@@ -184,15 +182,11 @@ def _climb(
         trial = bench.trial_of(config)
         if on_trial is not None:
             on_trial(trial)
-        best = trial if best is None else _better(best, trial)
+        best = trial if best is None or trial.beats(best, STEP_ERRORS) else best
         steps = (_changed(best.config, key, step) for key, step in STEPS)
         ahead = [each for each in steps if each is not None and each not in tried]
     assert best is not None
     return best
-
-
-def _better(kept: Trial, rival: Trial) -> Trial:
-    return rival if rival.beats(kept) else kept
 
 
 def _no_scores(histories: csr_array) -> NDArray[np.float32]:

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from recsys.cold import ColdItems
+from recsys.data.event_store import Event, EventStore
 from recsys.errors import ConfigError
 from recsys.recommendation import record_of
-from recsys.rules import Rules
+from recsys.rules import Manner, Rules
+from recsys.serving.generation import Generation
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
@@ -118,6 +120,22 @@ def test_rules_hold_for_new_items_too(with_new_items):
         items=["001"], k=4, n_new=2, rules=Rules(where="genre = 'Space'")
     )
     assert found.items[-1].item == "new-2"
+
+
+def test_a_new_item_that_was_met_since_is_not_given_again(with_new_items, tmp_path):
+    events = EventStore(tmp_path / "events.sqlite")
+    generation = Generation(tmp_path, with_new_items, events)
+    user = str(with_new_items.users.ids[0])
+
+    def last_item():
+        asked = generation.asked(Manner(k=8, n_new=1), user=user)
+        (answer,) = generation.answers([asked])
+        return answer["items"][-1]["item"]
+
+    given = last_item()
+    events.append([Event(user, given, 5.0, 0.0)])
+    assert last_item() in {"new-1", "new-2", "new-3"} - {given}
+    events.close()
 
 
 @pytest.mark.parametrize("n_new", [-1, 6])

@@ -7,7 +7,7 @@ from recsys.fusion import TAUS, SparsePath
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import fit_item_item
 from recsys.neighbours.neighbourhoods import Neighbourhoods
-from recsys.tuning import MOST_TRIALS, STEPS, Trial, n_trials, search
+from recsys.tuning import MOST_TRIALS, STEP_ERRORS, STEPS, Trial, n_trials, search
 
 START = NeighboursConfig(n_neighbours=20, ridge=20.0)
 
@@ -16,12 +16,12 @@ def trial(by_user) -> Trial:
     return Trial(START, SparsePath(None, 1.0), np.array(by_user, dtype=float))
 
 
-def test_a_trial_beats_another_by_more_than_a_standard_error():
+def test_a_trial_beats_another_by_more_than_some_standard_errors():
     """Differences .2 and 0: mean .1, standard error .1; three of .2 push the mean above it."""
     level = trial([0.5, 0.5])
-    assert not trial([0.7, 0.5]).beats(level)
-    assert trial([0.7, 0.6]).beats(level)
-    assert not level.beats(level)
+    assert not trial([0.7, 0.5]).beats(level, 1.0)
+    assert trial([0.7, 0.6]).beats(level, 1.0)
+    assert not level.beats(level, 1.0)
 
 
 def test_more_than_one_standard_error_can_be_asked_for():
@@ -31,7 +31,7 @@ def test_more_than_one_standard_error_can_be_asked_for():
 
 
 def test_one_user_settles_nothing():
-    assert not trial([1.0]).beats(trial([0.0]))
+    assert not trial([1.0]).beats(trial([0.0]), 1.0)
 
 
 def test_the_number_of_trials_falls_with_the_catalogue():
@@ -74,7 +74,7 @@ def test_a_trial_changes_one_value_of_the_best_and_none_comes_twice(recorded):
     for each in trials[1:]:
         (key,) = changed_values(each.config, best.config)
         assert key in dict(STEPS)
-        if each.beats(best):
+        if each.beats(best, STEP_ERRORS):
             best = each
 
 
@@ -87,7 +87,7 @@ def test_a_bad_start_is_left_behind(recorded):
 
 
 def test_where_no_step_helps_the_search_ends_with_the_start(recorded, monkeypatch):
-    monkeypatch.setattr(Trial, "beats", lambda one, other, errors=1: False)
+    monkeypatch.setattr(Trial, "beats", lambda one, other, errors: False)
     best, trials = recorded(START, 12)
     assert best.config == START
     assert len(trials) == 1 + len(STEPS)
@@ -103,7 +103,7 @@ def test_trials_have_half_the_neighbours(recorded):
 def test_half_the_neighbours_are_kept_where_they_are_three_errors_ahead(
     recorded, monkeypatch, lead, chosen
 ):
-    def beats(one, other, errors=1.0):
+    def beats(one, other, errors):
         narrower = one.config.n_neighbours < other.config.n_neighbours
         return narrower and lead > errors
 
@@ -115,13 +115,23 @@ def test_what_does_better_in_half_the_neighbours_has_to_in_all_of_them(recorded,
     """The start is replaced only by what beats it at the same width."""
     beats = Trial.beats
 
-    def only_in_half(one, other, errors=1.0):
+    def only_in_half(one, other, errors):
         widths = one.config.n_neighbours, other.config.n_neighbours
-        return widths == (10, 10) and beats(one, other)
+        return widths == (10, 10) and beats(one, other, errors)
 
     monkeypatch.setattr(Trial, "beats", only_in_half)
     bad = replace(START, ridge=0.01, dropout=0.0)
     assert recorded(bad, 9)[0].config == bad
+
+
+@pytest.mark.parametrize(("lead", "is_kept"), [(1.9, True), (2.1, False)])
+def test_the_start_is_kept_unless_it_is_two_errors_behind(recorded, monkeypatch, lead, is_kept):
+    def beats(one, other, errors):
+        same_width = one.config.n_neighbours == other.config.n_neighbours
+        return same_width and lead > errors
+
+    monkeypatch.setattr(Trial, "beats", beats)
+    assert (recorded(START, 3)[0].config == START) == is_kept
 
 
 def test_neighbourhoods_are_found_once_for_all_ridges_and_dropouts(recorded, monkeypatch):
@@ -130,7 +140,7 @@ def test_neighbourhoods_are_found_once_for_all_ridges_and_dropouts(recorded, mon
     monkeypatch.setattr(
         "recsys.tuning.Neighbourhoods.of", lambda *args: found.append(args[1]) or find(*args)
     )
-    monkeypatch.setattr(Trial, "beats", lambda one, other, errors=1: False)
+    monkeypatch.setattr(Trial, "beats", lambda one, other, errors: False)
     recorded(START, 9)
     assert [(each.user_exponent, each.n_neighbours) for each in found] == [
         (0.6, 10),

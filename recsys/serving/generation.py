@@ -33,12 +33,15 @@ class Asked:
         Positions of the history in the catalogue, ascending, each once.
     values : float32, shape (n,)
     manner : Manner
+    met : frozenset of str
+        Items outside the catalogue that the user has met since the workspace's data.
     """
 
     user: str | None
     columns: NDArray[np.int64]
     values: NDArray[np.float32]
     manner: Manner
+    met: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +95,13 @@ class Generation:
         UnknownIdError
             A user of whom nothing is known, or an item that the model has not met.
         """
-        value_of = {} if user is None else self._history_of(user)
+        value_of, met = ({}, frozenset[str]()) if user is None else self._history_of(user)
         if items:
             liked = self.recommender.items.positions(items).tolist()
             value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
         columns = sorted(value_of)
         values = np.array([value_of[each] for each in columns], dtype=np.float32)
-        return Asked(user, np.array(columns, dtype=np.int64), values, manner)
+        return Asked(user, np.array(columns, dtype=np.int64), values, manner, met)
 
     def answers(self, block: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         """Rank a block of histories; what was asked in one manner is ranked together.
@@ -131,10 +134,17 @@ class Generation:
             [each.user for each in block],
             csr_array((values, columns, indptr), shape=shape),
             block[0].manner,
+            [each.met for each in block],
         )
 
-    def _history_of(self, user: str) -> dict[int, float]:
-        """Give a user's history, with what has happened since: position of an item -> value."""
+    def _history_of(self, user: str) -> tuple[dict[int, float], frozenset[str]]:
+        """Give a user's history with what has happened since, and the new items among that.
+
+        Returns
+        -------
+        dict of int to float, frozenset of str
+            Position of an item -> value; ids outside the catalogue.
+        """
         recommender = self.recommender
         value_of = recommender.history(user)
         since = self.events.of_user(user, self._events_through)
@@ -143,12 +153,15 @@ class Generation:
         value_of = value_of or {}
         kind = recommender.store.value_kind
         adds_up = kind == "weight"
+        met = set()
         for event in since:
             column = recommender.items.position(event.item)
-            if column >= 0 and event.value >= self._least_value:
+            if column < 0:
+                met.add(event.item)
+            elif event.value >= self._least_value:
                 before = value_of.get(column, 0.0) if adds_up else 0.0
                 value_of[column] = before + (1.0 if kind == "none" else event.value)
-        return value_of
+        return value_of, frozenset(met)
 
     @cached_property
     def _events_through(self) -> int:
