@@ -22,6 +22,9 @@ MEAN_HISTORY = 80
 # Zipf's law repeats the popular items within a history: draw more than are to be left.
 DRAWN_PER_KEPT = 1.33
 SCORE_SPREAD = 0.15
+ALIKE = 0.96
+"""Share of the tastes' variance that members have in common, up to a turn: trained ones hold .967
+to .998 of the length of their vectors side by side in half of the directions."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def make_vae(size: Size, events: Events) -> VAE:
     return VAE(
         config=config,
         items=catalogue,
-        members=tuple(_make_member(size, config, counts) for _ in range(size.members)),
+        members=_make_members(size, config, counts),
         item_means=np.zeros(size.items, dtype=np.float32),
         item_counts=counts,
         n_train_users=size.users,
@@ -82,12 +85,20 @@ def make_vae(size: Size, events: Events) -> VAE:
     )
 
 
-def _make_member(size: Size, config: VAEConfig, counts: np.ndarray) -> VAEModule:
-    module = VAEModule(size.items, config).eval()
-    with torch.no_grad():
-        module.decoder.weight.normal_(std=SCORE_SPREAD)
-        module.decoder.bias.copy_(torch.from_numpy(np.log1p(counts).astype(np.float32)))
-    return module
+def _make_members(size: Size, config: VAEConfig, counts: np.ndarray) -> tuple[VAEModule, ...]:
+    tastes = torch.randn(size.items, size.latents)
+    popularity = torch.from_numpy(np.log1p(counts).astype(np.float32))
+    members = []
+    for _ in range(size.members):
+        module = VAEModule(size.items, config).eval()
+        turn = torch.linalg.qr(torch.randn(size.latents, size.latents)).Q
+        own = torch.randn(size.items, size.latents)
+        with torch.no_grad():
+            module.decoder.weight.copy_(ALIKE**0.5 * tastes @ turn + (1 - ALIKE) ** 0.5 * own)
+            module.decoder.weight.mul_(SCORE_SPREAD)
+            module.decoder.bias.copy_(popularity)
+        members.append(module)
+    return tuple(members)
 
 
 def make_item_item(vae: VAE, size: Size) -> ItemItem:
