@@ -116,5 +116,5 @@ def scores_of(
     added: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """Score the vectors at some positions; float32, as many as there are positions."""
-    scores = np.einsum("ij,j->i", vectors[positions], query)
+    scores = np.asarray(np.einsum("ij,j->i", vectors[positions], query))
     return scores if added is None else scores + added[positions]
