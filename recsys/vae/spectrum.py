@@ -1,11 +1,9 @@
 """Where a training starts: items that the same users have lie near each other from step one."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
-from torch import Tensor, nn
+from torch import Tensor
 
 from recsys.vae.model import VAEModule
 
@@ -53,27 +51,25 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
     return factors / length
 
 
-def start_from(modules: Iterable[nn.Module], factors: Tensor) -> None:
-    """Fill the item tables of VAEs with the factors, turned at random; biases begin at 0.
+def start_from(module: VAEModule, factors: Tensor) -> None:
+    """Fill the item tables of a VAE with the factors, turned at random; biases begin at 0.
 
-    Every unit of the code then has a share in each factor, and members differ.
+    Every unit of the code then has a share in each factor.
 
     Parameters
     ----------
-    modules : iterable of VAEModule
+    module : VAEModule
     factors : float32, shape (n_items, dim)
     """
+    tables = (
+        (module.encoder.item_embeddings, ENCODER_LENGTH),
+        (module.decoder.weight, DECODER_LENGTH),
+    )
     with torch.no_grad():
-        for module in modules:
-            assert isinstance(module, VAEModule)
-            tables = (
-                (module.encoder.item_embeddings, ENCODER_LENGTH),
-                (module.decoder.weight, DECODER_LENGTH),
-            )
-            for table, length in tables:
-                turn = _orthogonal(factors.shape[1], table.shape[1])
-                table.copy_(factors @ (length * turn))
-            module.decoder.bias.zero_()
+        for table, length in tables:
+            turn = _orthogonal(factors.shape[1], table.shape[1])
+            table.copy_(factors @ (length * turn))
+        module.decoder.bias.zero_()
 
 
 def _orthogonal(n_rows: int, n_columns: int) -> Tensor:

@@ -6,7 +6,7 @@ Every random number of an epoch comes from (seed, epoch), so a checkpoint holds 
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property
@@ -24,7 +24,7 @@ from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
 from recsys.vae.labels import Labels
-from recsys.vae.member import threads_for
+from recsys.vae.member import Member, Terms, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
 from recsys.vae.sampled import members_of
@@ -95,15 +95,19 @@ def train(
     )
     goes_on = checkpoint is not None and checkpoint.exists()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        factors = None
+        factors = []
         if training.start == "spectral" and not goes_on:
             # Before the run has its tables: a large decomposition takes as much room as they do.
-            factors = item_factors(interactions.matrix, config.latent_dim)
+            # One a member: what is rough in a decomposition differs, and so should members.
+            assert config.members is not None
+            for place in range(config.members):
+                _seed_start(training.seed, place)
+                factors.append(item_factors(interactions.matrix, config.latent_dim))
         run = _Run(interactions, config, training, torch.device(device), labels)
-        if factors is not None:
-            start_from(run.module, factors)
-            del factors
+        for place, own in enumerate(factors):
+            _seed_start(training.seed, place)
+            start_from(run.members[place].module, own)
+        del factors
     if checkpoint is not None and goes_on:
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
     seconds = 0.0
@@ -231,17 +235,20 @@ class _Run:
             )
 
     def _train_epoch(self) -> Tally:
+        """Every member over every user, in an order of its own."""
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
-        order = np.random.default_rng(seeds).permutation(self.interactions.n_users)
+        orders = []
+        for member, seed in zip(self.members, seeds.spawn(len(self.members)), strict=True):
+            rng = np.random.default_rng(seed)
+            orders.append(rng.permutation(self.interactions.n_users))
+            member.begin_epoch(int(rng.integers(2**32)))
         tally = Tally(self.latent_dim, self.device)
-        for member, seed in zip(self.members, seeds.generate_state(len(self.members)), strict=True):
-            member.begin_epoch(int(seed))
         with threads_for(len(self.members)) as pool:
             for step in range(self.steps_per_epoch):
                 first = step * self.batch_size
-                rows = order[first : first + self.batch_size]
+                rows = [order[first : first + self.batch_size] for order in orders]
                 progress = self.epoch + step / self.steps_per_epoch
-                self._step(self._batch(rows), progress, tally, pool)
+                self._step(rows, progress, tally, pool)
         self.module.eval()
         return tally
 
@@ -251,14 +258,20 @@ class _Run:
             return batch
         return replace(batch, labels=torch.from_numpy(self.labels.positions[rows]).to(self.device))
 
-    def _step(self, batch: Batch, progress: float, tally: Tally, pool: Executor) -> None:
-        """Every member's gradient of the same users, side by side; then one step of them all."""
+    def _step(
+        self, rows: Sequence[NDArray[np.int64]], progress: float, tally: Tally, pool: Executor
+    ) -> None:
+        """Every member's gradient of its users, side by side; then one step of them all."""
         rate = cosine_rate(self.training.learning_rate, progress / self.n_epochs)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         kl_weight = annealed(self.config, progress)
-        terms = list(pool.map(lambda each: each.add_gradient(batch, kl_weight), self.members))
+
+        def gradient_of(member: Member, own: NDArray[np.int64]) -> Terms:
+            return member.add_gradient(self._batch(own), kl_weight)
+
+        terms = list(pool.map(gradient_of, self.members, rows))
         self.optimiser.step()
         for member in self.members:
             member.update_rows(rate)
@@ -360,6 +373,10 @@ class _Run:
             for place, member in enumerate(self.members)
             for name, table in member.row_moments().items()
         }
+
+
+def _seed_start(seed: int, member: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence([seed, member]).generate_state(1)[0]))
 
 
 def _check_data(interactions: Interactions, config: VAEConfig) -> None:

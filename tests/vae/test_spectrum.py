@@ -71,7 +71,7 @@ def test_a_code_wider_than_the_data_gets_as_many_factors_as_there_are():
 def test_both_tables_keep_the_angles_and_no_item_is_ahead(n_factors):
     factors = torch.nn.functional.normalize(torch.randn(12, n_factors))
     module = VAEModule(12, VAEConfig(values="binary", latent_dim=9, hidden_dim=24))
-    start_from([module], factors)
+    start_from(module, factors)
     embeddings = module.encoder.item_embeddings.detach()
     torch.testing.assert_close(embeddings @ embeddings.T / ENCODER_LENGTH**2, products(factors))
     rows = module.decoder.weight.detach()
@@ -84,13 +84,15 @@ def products(factors):
     return factors @ factors.T
 
 
-def test_members_start_from_tables_that_are_turned_differently(interactions_of):
+def test_members_start_from_tables_of_their_own_that_say_the_same(interactions_of):
     config = VAEConfig(values="binary", latent_dim=4, hidden_dim=8, encoder_layers=2, members=2)
     still = TrainingConfig(epochs=1, batch_size=40, learning_rate=1e-12)
     one, other = train(interactions_of(camps()), config, still).members
     tables = [each.encoder.item_embeddings.detach() for each in (one, other)]
     assert not torch.allclose(*tables, atol=1e-2)
-    torch.testing.assert_close(products(tables[0]), products(tables[1]), atol=1e-4, rtol=0)
+    for table in tables:
+        together = products(table)
+        assert together[:15, :15].mean() > together[:15, 15:].mean() + 0.1
 
 
 def test_a_spectral_start_is_ahead_of_a_random_one_after_an_epoch(interactions_of):
