@@ -70,16 +70,21 @@ def test_the_disk_is_waited_for_at_each_commit(store):
     assert (level, mode) == (2, "wal")
 
 
+def in_eight_threads(work):
+    """Call `work` with 0 to 7, each in a thread of its own."""
+    threads = [threading.Thread(target=work, args=(each,)) for each in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+
 def test_many_threads_write_and_nothing_is_lost(store):
     def write(number):
         for place in range(20):
             store.append([event(f"u{number}", str(place))])
 
-    threads = [threading.Thread(target=write, args=(each,)) for each in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_eight_threads(write)
     assert store.last_position == 160
     assert all(len(store.of_user(f"u{each}")) == 20 for each in range(8))
 
@@ -92,11 +97,7 @@ def test_many_threads_may_open_a_new_store_at_the_same_moment(store, attempt):
         together.wait()
         store.append([event(f"u{number}")])
 
-    threads = [threading.Thread(target=write, args=(each,)) for each in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    in_eight_threads(write)
     assert store.last_position == 8
 
 
