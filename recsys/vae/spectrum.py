@@ -1,10 +1,13 @@
 """Where a training starts: items that the same users have lie near each other from step one."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recsys.vae.config import VAEConfig
 from recsys.vae.model import VAEModule
 
 ENCODER_LENGTH, DECODER_LENGTH = 1.0, 0.6
@@ -49,6 +52,36 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
     factors = vectors * sizes.sqrt()
     length: Tensor = factors.norm(dim=1).mean().clamp_min(1e-12)
     return factors / length
+
+
+def factors_of_members(matrix: csr_array, config: VAEConfig, seed: int) -> list[Tensor]:
+    """Decompose once for each member: what is rough in it differs, and so should members.
+
+    Parameters
+    ----------
+    matrix : csr_array, shape (n_users, n_items)
+    config : VAEConfig
+        With `members` decided.
+    seed : int
+        torch's random numbers are seeded by it, and by the member's place.
+    """
+    assert config.members is not None
+    factors = []
+    for place in range(config.members):
+        _seed(seed, place)
+        factors.append(item_factors(matrix, config.latent_dim))
+    return factors
+
+
+def start_members(modules: Sequence[VAEModule], factors: Sequence[Tensor], seed: int) -> None:
+    """Fill each member's tables with the factors that are its own; without factors none."""
+    for place, own in enumerate(factors):
+        _seed(seed, place)
+        start_from(modules[place], own)
+
+
+def _seed(seed: int, place: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence([seed, place]).generate_state(1)[0]))
 
 
 def start_from(module: VAEModule, factors: Tensor) -> None:

@@ -29,7 +29,7 @@ from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
 from recsys.vae.sampled import members_of
 from recsys.vae.schedule import annealed, cosine_rate
-from recsys.vae.spectrum import item_factors, start_from
+from recsys.vae.spectrum import factors_of_members, start_members
 from recsys.vae.tally import EpochReport, Tally
 
 STEPS_TO_COME_ALIVE = 200
@@ -95,18 +95,12 @@ def train(
     )
     goes_on = checkpoint is not None and checkpoint.exists()
     with torch.random.fork_rng(devices=[]):
-        factors = []
+        factors: list[Tensor] = []
         if training.start == "spectral" and not goes_on:
             # Before the run has its tables: a large decomposition takes as much room as they do.
-            # One a member: what is rough in a decomposition differs, and so should members.
-            assert config.members is not None
-            for place in range(config.members):
-                _seed_start(training.seed, place)
-                factors.append(item_factors(interactions.matrix, config.latent_dim))
+            factors = factors_of_members(interactions.matrix, config, training.seed)
         run = _Run(interactions, config, training, torch.device(device), labels)
-        for place, own in enumerate(factors):
-            _seed_start(training.seed, place)
-            start_from(run.members[place].module, own)
+        start_members([each.module for each in run.members], factors, training.seed)
         del factors
     if checkpoint is not None and goes_on:
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
@@ -373,10 +367,6 @@ class _Run:
             for place, member in enumerate(self.members)
             for name, table in member.row_moments().items()
         }
-
-
-def _seed_start(seed: int, member: int) -> None:
-    torch.manual_seed(int(np.random.SeedSequence([seed, member]).generate_state(1)[0]))
 
 
 def _check_data(interactions: Interactions, config: VAEConfig) -> None:
