@@ -105,18 +105,19 @@ def train(
     if checkpoint is not None and goes_on:
         run.restore(load_checkpoint(checkpoint, run.identity, run.device))
     seconds = 0.0
-    while run.epoch < run.n_epochs and not run.out_of_patience():
-        report = run.run_epoch(validate, label_accuracy)
-        # Reported first: a kill repeats epochs, and never loses their reports.
-        if on_epoch is not None:
-            on_epoch(report)
-        if run.has_collapsed(report):
-            raise TrainingError(_collapse_message(report, config))
-        is_last = run.epoch == run.n_epochs
-        if checkpoint is not None and (is_last or seconds <= CHECKPOINT_SHARE * run.seconds):
-            started = time.perf_counter()
-            save_checkpoint(checkpoint, run.snapshot())
-            seconds += time.perf_counter() - started
+    with threads_for(len(run.members)) as pool:
+        while run.epoch < run.n_epochs and not run.out_of_patience():
+            report = run.run_epoch(pool, validate, label_accuracy)
+            # Reported first: a kill repeats epochs, and never loses their reports.
+            if on_epoch is not None:
+                on_epoch(report)
+            if run.has_collapsed(report):
+                raise TrainingError(_collapse_message(report, config))
+            is_last = run.epoch == run.n_epochs
+            if checkpoint is not None and (is_last or seconds <= CHECKPOINT_SHARE * run.seconds):
+                started = time.perf_counter()
+                save_checkpoint(checkpoint, run.snapshot())
+                seconds += time.perf_counter() - started
     return run.best_model()
 
 
@@ -183,12 +184,13 @@ class _Run:
 
     def run_epoch(
         self,
+        pool: Executor,
         validate: Callable[[Scorer], float] | None,
         label_accuracy: Callable[[VAE], float] | None,
     ) -> EpochReport:
         """Train over every user once, then validate when it is due."""
         started = time.perf_counter()
-        tally = self._train_epoch()
+        tally = self._train_epoch(pool)
         self.epoch += 1
         self._check_finite(tally)
         users_per_second = self.interactions.n_users / (time.perf_counter() - started)
@@ -228,7 +230,7 @@ class _Run:
                 "and train again"
             )
 
-    def _train_epoch(self) -> Tally:
+    def _train_epoch(self, pool: Executor) -> Tally:
         """Every member over every user, in an order of its own."""
         seeds = np.random.SeedSequence([self.training.seed, self.epoch])
         orders = []
@@ -237,12 +239,11 @@ class _Run:
             orders.append(rng.permutation(self.interactions.n_users))
             member.begin_epoch(int(rng.integers(2**32)))
         tally = Tally(self.latent_dim, self.device)
-        with threads_for(len(self.members)) as pool:
-            for step in range(self.steps_per_epoch):
-                first = step * self.batch_size
-                rows = [order[first : first + self.batch_size] for order in orders]
-                progress = self.epoch + step / self.steps_per_epoch
-                self._step(rows, progress, tally, pool)
+        for step in range(self.steps_per_epoch):
+            first = step * self.batch_size
+            rows = [order[first : first + self.batch_size] for order in orders]
+            progress = self.epoch + step / self.steps_per_epoch
+            self._step(rows, progress, tally, pool)
         self.module.eval()
         return tally
 
