@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
 from recsys.vae.labels import Labels
-from recsys.vae.member import Member, Terms, threads_for
+from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.row_adam import RowAdam
 from recsys.vae.sampled import members_of
@@ -113,8 +114,8 @@ def train(
                 on_epoch(report)
             if run.has_collapsed(report):
                 raise TrainingError(_collapse_message(report, config))
-            is_last = run.epoch == run.n_epochs
-            if checkpoint is not None and (is_last or seconds <= CHECKPOINT_SHARE * run.seconds):
+            is_due = run.epoch == run.n_epochs or seconds <= CHECKPOINT_SHARE * run.seconds
+            if checkpoint is not None and is_due:
                 started = time.perf_counter()
                 save_checkpoint(checkpoint, run.snapshot())
                 seconds += time.perf_counter() - started
@@ -262,11 +263,8 @@ class _Run:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
         kl_weight = annealed(self.config, progress)
-
-        def gradient_of(member: Member, own: NDArray[np.int64]) -> Terms:
-            return member.add_gradient(self._batch(own), kl_weight)
-
-        terms = list(pool.map(gradient_of, self.members, rows))
+        batches = [self._batch(own) for own in rows]
+        terms = list(pool.map(Member.add_gradient, self.members, batches, repeat(kl_weight)))
         self.optimiser.step()
         for member in self.members:
             member.update_rows(rate)
