@@ -165,7 +165,7 @@ class EventStore:
             connection = sqlite3.connect(self.path, WAIT_SECONDS, check_same_thread=False)
             self._connections.append(connection)
             # SQLite does not wait for another that turns a new file to WAL: it fails at once.
-            with FileLock(f"{self.path}.lock", WAIT_SECONDS, poll_interval=0.002):
+            with FileLock(f"{self.path}.lock").acquire(WAIT_SECONDS, poll_interval=0.002):
                 connection.execute("PRAGMA journal_mode = WAL")
                 # Every commit reaches the disk before it is acknowledged.
                 connection.execute("PRAGMA synchronous = FULL")

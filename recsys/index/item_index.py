@@ -136,8 +136,7 @@ class ItemIndex:
         """
         assert queries.shape[1] == self.dim, (queries.shape, self.dim)
         is_wide = added is not None and added.nnz > WIDE_SUPPORT * len(self)
-        needs_all = self._leading is None and (is_wide or offset is not None)
-        if len(queries) != 1 or needs_all:
+        if len(queries) != 1 or (self._leading is None and (is_wide or offset is not None)):
             return self._search_blocks(queries, k, added, excluded, allowed, offset)
         permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         if excluded is not None:
