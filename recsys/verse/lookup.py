@@ -1,6 +1,6 @@
 """Similar poems: a poem or any line of verse -> the poems most like it, with their closest line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -69,7 +69,7 @@ class PoemLookup:
     whole : ItemIndex
         Of the poems, in their order; its search is exact.
     couplets, lines : Parts
-        8 bits a number, searched in the nearest cells: near-exact.
+        8 bits a number, searched in the nearest cells; what they find is ranked again exactly.
     """
 
     poems: Sequence[Poem]
@@ -150,8 +150,9 @@ class PoemLookup:
         n_lines = len(Poem("", "", "", (text,)).lines)
         if n_lines > 2:
             return self._similar_whole(query, k, allowed)
-        parts = self.lines if n_lines == 1 else self.couplets
-        return self._similar_by_part(query, k, parts, allowed)
+        if n_lines == 1:
+            return self._similar_by_part(query, k, self.lines, texts_of_lines, allowed)
+        return self._similar_by_part(query, k, self.couplets, texts_of_couplets, allowed)
 
     def _similar_whole(
         self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
@@ -165,21 +166,34 @@ class PoemLookup:
         query: NDArray[np.float32],
         k: int,
         parts: Parts,
+        texts_of: Callable[[Sequence[Poem]], Iterator[tuple[int, str]]],
         allowed: NDArray[np.bool_] | None,
     ) -> list[SimilarPoem]:
-        """Ask for more parts until they are of k poems, or all have been seen."""
+        """Ask for more parts until they are of k poems, or all have been seen; then rank these.
+
+        `texts_of` gives the parts of poems, each with the place of its poem.
+        """
         permitted = None if allowed is None else allowed[parts.poem_of]
         n_permitted = len(parts.poem_of) if permitted is None else int(permitted.sum())
         depth = min(2 * k, n_permitted)
         while True:
             ranking = parts.index.search(query, depth, allowed=permitted)
             at = ranking.positions[0] >= 0
-            poems, first = np.unique(parts.poem_of[ranking.positions[0, at]], return_index=True)
+            poems = np.unique(parts.poem_of[ranking.positions[0, at]])
             if len(poems) >= k or depth == n_permitted:
                 break
             depth = min(4 * depth, n_permitted)
-        order = np.argsort(first)[:k]
-        return self._shown(query, poems[order], ranking.scores[0, at][first[order]])
+        # 8 bits a number cannot tell the nearest parts apart: not even a line from one like it.
+        places, texts = zip(*texts_of([self.poems[each] for each in poems]), strict=True)
+        scores = np.full(len(poems), -np.inf, dtype=np.float32)
+        np.maximum.at(scores, np.array(places), self._likeness(query, texts))
+        order = np.argsort(-scores, kind="stable")[:k]
+        return self._shown(query, poems[order], scores[order])
+
+    def _likeness(self, query: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+        """Give each text's cosine with the query; they are encoded together."""
+        directions = self.directions.of(histories_of(texts, self.unit, self.items))
+        return np.asarray(directions @ query)
 
     def _shown(
         self,
@@ -187,15 +201,15 @@ class PoemLookup:
         positions: NDArray[np.integer],
         scores: NDArray[np.float32],
     ) -> list[SimilarPoem]:
-        """Add each poem's closest line: the lines of all of them are encoded together."""
+        """Add each poem's closest line."""
         poems = [self.poems[each] for each in positions]
         lines = list(chain.from_iterable(each.lines for each in poems))
-        likeness = self.directions.of(histories_of(lines, self.unit, self.items)) @ query
+        likeness = self._likeness(query, lines)
         found, start = [], 0
         for rank, (poem, score) in enumerate(zip(poems, scores, strict=True), start=1):
             stop = start + len(poem.lines)
             closest = poem.lines[int(likeness[start:stop].argmax())]
-            # 8 bits a number may round a cosine to a little above 1.
+            # Rounding takes a cosine to a little above 1.
             found.append(SimilarPoem(poem, rank, min(float(score), 1.0), closest))
             start = stop
         return found

@@ -109,9 +109,8 @@ def test_a_line_of_a_poem_finds_that_poem_first_with_that_line(lookup):
     poem = lookup.poems[lookup.names.find("garden-7")]
     for line in poem.lines:
         found = lookup.similar_to_text(line, 3)[0]
-        # A code of eight numbers may overlook a character.
-        assert len(set(found.line) ^ set(line)) <= 1
-        assert found.score == pytest.approx(1, abs=0.02)
+        assert sorted(set(found.line)) == sorted(set(line))
+        assert found.score == pytest.approx(1, abs=1e-5)
 
 
 def test_the_line_that_is_shown_is_the_closest(lookup):
