@@ -83,10 +83,15 @@ def top_k(scores: NDArray[np.float32], k: int) -> Ranking:
 def lower_bounds(scores: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
     """Bound each row's depth-th best score from below; float32, shape (n_rows,).
 
-    `scores` has at least `depth` columns.
-
     The depth-th best of the maxima of disjoint groups is such a bound, since each maximum is an
     item of its own. It costs one pass, where a partition of the whole row costs ten.
+
+    Parameters
+    ----------
+    scores : float32, shape (n_rows, n_items)
+        No NaN.
+    depth : int
+        From 1 to n_items.
     """
     n_rows, n_items = scores.shape
     n_groups = min(n_items, _GROUPS_PER_PLACE * depth)

@@ -20,9 +20,13 @@ BLOCK_SCORES = 6_000_000
 """Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
 
 
-LEAST_TURNED, MOST_HELD_TWICE = 12 * 2**20, 256 * 2**20
-"""Bytes of vectors between which their leading directions are looked at first, and up to which a
-second copy is held, dimension by dimension: a few queries' products with it take half the time."""
+LEAST_FOR_LEADING = 12 * 2**20
+"""Bytes of vectors from which on a query that comes alone looks at their leading directions first:
+fewer lie in a processor's cache anyway."""
+
+MOST_HELD_TWICE = 256 * 2**20
+"""Bytes of vectors up to which what makes them quicker to look at is held beside them: a second
+copy, dimension by dimension, and their leading directions."""
 
 SCANNED_SHARE = 0.01
 """Share of the vectors up to which those that are permitted are all looked at."""
@@ -97,7 +101,10 @@ class ItemIndex:
     @cached_property
     def _leading(self) -> LeadingDirections | None:
         """Made by the first query that comes alone; None where it gains nothing."""
-        if self.quick is not None or not LEAST_TURNED <= self.vectors.nbytes <= MOST_HELD_TWICE:
+        if (
+            self.quick is not None
+            or not LEAST_FOR_LEADING <= self.vectors.nbytes <= MOST_HELD_TWICE
+        ):
             return None
         return LeadingDirections.of(self.vectors)
 
@@ -119,14 +126,14 @@ class ItemIndex:
         k : int
             At least 1.
         added : csr_array or None, shape (n_queries, n)
-            A sparse term of the scores; its entries may be negative, and those of the same
-            place add up.
+            A sparse term of the scores; its entries are finite and may be negative, and those of
+            the same place add up.
         excluded : csr_array or None, shape (n_queries, n)
             What each query must not be given, its history for example.
         allowed : bool or None, shape (n,)
             What any query may be given.
         offset : float32 or None, shape (n,)
-            Added to every query's scores.
+            Added to every query's scores; finite.
 
         Returns
         -------

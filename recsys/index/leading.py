@@ -14,7 +14,7 @@ WIDEST_HEAD = 0.75
 """Share of all directions from which on looking at the leading ones first gains nothing."""
 
 SAMPLED = 2048
-"""Vectors that the directions are found from."""
+"""Vectors that the directions are found from, at most."""
 
 ROUNDING = 1e-5
 """What float32 may leave off a product, as a share of the lengths of its factors; amply. Tails are
@@ -48,7 +48,7 @@ class LeadingDirections:
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "LeadingDirections | None":
         """Find them for float32 vectors of shape (n, dim); None where it takes nearly all."""
-        sample = vectors[:: max(1, len(vectors) // SAMPLED)]
+        sample = vectors[:: max(1, -(-len(vectors) // SAMPLED))]
         sizes, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
         held = np.cumsum(sizes[::-1].clip(0))
         n_leading = 1 + int(np.searchsorted(held, HEAD_SHARE * held[-1]))
@@ -84,7 +84,7 @@ class LeadingDirections:
         permitted : bool, shape (n,)
             More than k of them.
         added : float32 or None, shape (n,)
-            Added to the products.
+            Added to the products; finite.
 
         Returns
         -------
@@ -100,11 +100,11 @@ class LeadingDirections:
         scores = scores_of(likely, vectors, query, added)
         least = np.partition(scores, len(scores) - k)[len(scores) - k]
         tail = np.linalg.norm(query - np.einsum("ij,j->i", self.directions, head))
-        about += self.tails * tail + self.lengths * (ROUNDING * np.linalg.norm(query))
+        at_most = about + self.tails * tail + self.lengths * (ROUNDING * np.linalg.norm(query))
         if added is not None:
-            about += ROUNDING * np.abs(added)
-        about[likely] = -np.inf
-        possible = np.flatnonzero(about >= least)
+            at_most += ROUNDING * np.abs(added)
+        at_most[likely] = -np.inf  # scored already
+        possible = np.flatnonzero(at_most >= least)
         others = scores_of(possible, vectors, query, added)
         return np.concatenate([likely, possible]), np.concatenate([scores, others])
 

@@ -143,7 +143,7 @@ class Generation:
         Returns
         -------
         dict of int to float, frozenset of str
-            Position of an item -> value; ids outside the catalogue.
+            Position of an item -> value; ids outside the catalogue that were liked as much.
         """
         recommender = self.recommender
         value_of = recommender.history(user)
@@ -155,10 +155,12 @@ class Generation:
         adds_up = kind == "weight"
         met = set()
         for event in since:
+            if event.value < self._least_value:
+                continue
             column = recommender.items.position(event.item)
             if column < 0:
                 met.add(event.item)
-            elif event.value >= self._least_value:
+            else:
                 before = value_of.get(column, 0.0) if adds_up else 0.0
                 value_of[column] = before + (1.0 if kind == "none" else event.value)
         return value_of, frozenset(met)

@@ -61,7 +61,7 @@ class _MultinomialNLL(torch.autograd.Function):
         bytes_of_item = latents.element_size() * max(1, len(latents))
         cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
         # Besides what is kept: a block's logits, and already the next one's.
-        at_once = max(1, min(cached, max_bytes // 2) // bytes_of_item)
+        at_once = max(1, min(len(weight), min(cached, max_bytes // 2) // bytes_of_item))
         n_kept = max_bytes // bytes_of_item - 2 * at_once
         ctx.blocks = list(_blocks(batch, at_clicks, len(weight), at_once))
         ctx.kept = {}

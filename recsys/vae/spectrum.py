@@ -81,6 +81,7 @@ def start_members(modules: Sequence[VAEModule], factors: Sequence[Tensor], seed:
 
 
 def _seed(seed: int, place: int) -> None:
+    """Seed torch for a member: its decomposition, and later the turns of what was found."""
     torch.manual_seed(int(np.random.SeedSequence([seed, place]).generate_state(1)[0]))
 
 

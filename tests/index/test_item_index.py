@@ -43,7 +43,7 @@ def one_by_one(index, queries, k, excluded=None, allowed=None):
 
 def narrow_heads(patch):
     """Look at leading directions first, at few of them, however small and round the data are."""
-    patch.setattr(module, "LEAST_TURNED", 0)
+    patch.setattr(module, "LEAST_FOR_LEADING", 0)
     patch.setattr(leading, "WIDEST_HEAD", 2.0)
     patch.setattr(leading, "HEAD_SHARE", 0.4)
 
@@ -125,13 +125,14 @@ def test_directions_that_all_matter_are_not_turned():
 def test_a_query_by_heads_ranks_as_a_block_of_queries_does(monkeypatch, offset):
     rng = np.random.default_rng(1)
     vectors, queries = two_alike(rng, 3_000, 40), two_alike(rng, 20, 40)
-    monkeypatch.setattr(module, "LEAST_TURNED", 0)
+    monkeypatch.setattr(module, "LEAST_FOR_LEADING", 0)
     index = ItemIndex.of(vectors)
-    assert index._leading is not None
     added = random_added(rng, 20, 3_000, 0.3, tied=False)
     excluded = random_exclusions(rng, 20, 3_000)
     popular = rng.normal(size=3_000).astype(np.float32) if offset else None
     whole = index.search(queries, 50, added=added, excluded=excluded, offset=popular)
+    assert "_leading" not in vars(index)  # a block of queries has no use for them
+    assert index._leading is not None
     for row in range(20):
         rules = {"added": added[[row]], "excluded": excluded[[row]], "offset": popular}
         alone = index.search(queries[[row]], 50, **rules)

@@ -102,6 +102,4 @@ def test_weighted_input_is_what_is_above_the_items_mean(matrix_of):
 def test_counts_are_not_centred(interactions_of):
     data = interactions_of([[5, 1], [3, 0]])
     config = VAEConfig(values="weighted", latent_dim=2, hidden_dim=3, autoencoder=True)
-    assert train(
-        data, config, TrainingConfig(epochs=1, batch_size=1, seed=1)
-    ).item_means.tolist() == [0, 0]
+    assert train(data, config, TrainingConfig(epochs=1, batch_size=1)).item_means.tolist() == [0, 0]

@@ -112,6 +112,21 @@ def test_no_more_memory_is_taken_than_allowed(max_bytes, monkeypatch):
     assert peak >= min(max_bytes, 8 * n_users * n_items) / 2  # what is allowed is made use of
 
 
+@pytest.mark.parametrize("cached_bytes", [2**8, 2**30])
+def test_logits_that_there_is_memory_for_are_made_once(monkeypatch, cached_bytes):
+    """Blocks may be as large as the memory, as they are on a GPU."""
+    monkeypatch.setattr(multinomial, "CACHED_BYTES", cached_bytes)
+    _, batch, parameters = random_problem(0)
+    n_items = len(parameters[1])
+    made = []
+    logits = multinomial._Block.logits
+    monkeypatch.setattr(
+        multinomial._Block, "logits", lambda *each: made.append(logits(*each)) or made[-1]
+    )
+    torch.autograd.grad(multinomial_nll(*parameters, batch, max_bytes=2**20), parameters)
+    assert sum(each.shape[1] for each in made) == n_items
+
+
 def peak_allocation(function) -> int:
     """The most bytes of tensors that stand at a time while the function runs."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
