@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from recsys.index.exact import exact_search
 from recsys.index.files import map_index, write_index
 from recsys.index.leading import LeadingDirections, scores_of
-from recsys.index.quick import QuickIndex, rank_again
+from recsys.index.quick import QuickIndex
 from recsys.ranking import Ranking
 
 BLOCK_SCORES = 6_000_000
@@ -37,7 +37,7 @@ WIDE_SUPPORT = 0.1
 
 @dataclass(frozen=True, eq=False)
 class ItemIndex:
-    """Maximum inner product search: exact, or by a quick index for single queries.
+    """Maximum inner product search: exact, or by a quick index for queries that come alone.
 
     Parameters
     ----------
@@ -142,84 +142,58 @@ class ItemIndex:
             fewer than k exist.
         """
         assert queries.shape[1] == self.dim, (queries.shape, self.dim)
-        is_wide = added is not None and added.nnz > WIDE_SUPPORT * len(self)
-        if len(queries) != 1 or (self._leading is None and (is_wide or offset is not None)):
+        alone = len(queries) == 1
+        is_narrow = added is None or added.nnz <= WIDE_SUPPORT * len(self)
+        by_quick = alone and self.quick is not None and is_narrow and offset is None
+        by_leading = alone and self._leading is not None
+        if not (by_quick or by_leading):
             return self._search_blocks(queries, k, added, excluded, allowed, offset)
         permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         if excluded is not None:
             permitted[excluded.indices] = False
-        if self._leading is not None:
-            return self._search_leading(queries[0], k, permitted, added, offset)
-        if added is None:
-            return self._search_one(queries, k, permitted)
-        return self._search_support_and_rest(queries, k, added, permitted)
+        bonus = None if added is None else added.toarray()[0]
+        if by_quick:
+            return self._search_quick(queries[0], k, permitted, bonus)
+        if offset is not None:
+            bonus = offset if bonus is None else bonus + offset
+        return self._search_leading(queries[0], k, permitted, bonus)
 
     def _search_leading(
         self,
         query: NDArray[np.float32],
         k: int,
         permitted: NDArray[np.bool_],
-        added: csr_array | None,
-        offset: NDArray[np.float32] | None,
+        bonus: NDArray[np.float32] | None,
     ) -> Ranking:
         """Rank what the leading directions do not rule out."""
         assert self._leading is not None
-        bonus = None if added is None else added.toarray()[0]
-        if offset is not None:
-            bonus = offset if bonus is None else bonus + offset
         positions = np.flatnonzero(permitted)
         if len(positions) > k:
             found = self._leading.search(self.vectors, query, k, permitted, bonus)
             return _sorted_and_cut(*found, k)
         return _sorted_and_cut(positions, scores_of(positions, self.vectors, query, bonus), k)
 
-    def _search_support_and_rest(
-        self,
-        query: NDArray[np.float32],
-        k: int,
-        added: csr_array,
-        permitted: NDArray[np.bool_],
-    ) -> Ranking:
-        """Score the sparse term's support one by one; outside it the dense search is the score."""
-        bonus = added.toarray()[0]
-        support = np.flatnonzero((bonus != 0) & permitted)
-        permitted[support] = False
-        rest = self._search_one(query, k, permitted)
-        found = rest.positions[0] >= 0
-        positions = np.concatenate([support, rest.positions[0, found]])
-        scores = np.concatenate(
-            [self.vectors[support] @ query[0] + bonus[support], rest.scores[0, found]]
-        )
-        return _sorted_and_cut(positions, scores, k)
-
-    def _search_one(
+    def _search_quick(
         self,
         query: NDArray[np.float32],
         k: int,
         permitted: NDArray[np.bool_],
+        bonus: NDArray[np.float32] | None,
     ) -> Ranking:
+        """Rank the sparse term's support, and what the quick index finds outside it."""
+        assert self.quick is not None
+        support = np.empty(0, dtype=np.int64)
+        if bonus is not None:
+            support = np.flatnonzero((bonus != 0) & permitted)
+            permitted[support] = False
         n_permitted = int(permitted.sum())
-        if self.quick is not None and n_permitted > k:
-            candidates = np.empty(0, dtype=np.int64)
-            if n_permitted > SCANNED_SHARE * len(self):
-                candidates = self.quick.candidates(query, k, permitted)
-            if len(candidates) < k:  # few are permitted: every one of them is looked at
-                candidates = np.flatnonzero(permitted)
-            return _sorted_and_cut(*rank_again(candidates, self.vectors, query[0], k), k)
-        bitmap = np.packbits(permitted, bitorder="little")
-        selector = faiss.IDSelectorBitmap(len(bitmap) * 8, faiss.swig_ptr(bitmap))
-        parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        # faiss returns ties in no order: ask for more until the last one is strictly below the
-        # k-th, and sort by position ourselves.
-        depth = min(k + 1, n_permitted)
-        while depth > 0:
-            scores, found = self.faiss_index.search(query, depth, params=parameters)
-            if depth == n_permitted or scores[0, -1] < scores[0, k - 1]:
-                break
-            depth = min(2 * depth, n_permitted)
-        else:
-            scores, found = np.empty((1, 0), np.float32), np.empty((1, 0), np.int64)
-        return _sorted_and_cut(found[0], scores[0], k)
+        found = np.empty(0, dtype=np.int64)
+        if n_permitted > max(k, SCANNED_SHARE * len(self)):
+            found = self.quick.candidates(query[None], k, permitted)
+        if len(found) < k:  # few are permitted: every one of them is looked at
+            found = np.flatnonzero(permitted)
+        positions = np.concatenate([support, found])
+        return _sorted_and_cut(positions, scores_of(positions, self.vectors, query, bonus), k)
 
     def _search_blocks(
         self,

@@ -29,7 +29,7 @@ def slow_search(vectors, queries, k, excluded=None, allowed=None):
 
 
 def one_by_one(index, queries, k, excluded=None, allowed=None):
-    """Search through faiss, which is how a single query is answered."""
+    """Search with one query at a time."""
     return [
         index.search(
             queries[row : row + 1],
@@ -279,9 +279,7 @@ def slow_fused(vectors, queries, k, added, excluded=None, allowed=None):
     return np.array(rows, dtype=np.int64)
 
 
-@pytest.mark.parametrize(
-    "wide_from", [0.0, 0.1, 2.0, None], ids=["blocks", "either", "index", "heads"]
-)
+@pytest.mark.parametrize("by_heads", [False, True])
 @settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -294,7 +292,7 @@ def slow_fused(vectors, queries, k, added, excluded=None, allowed=None):
     with_allowed=st.booleans(),
 )
 def test_a_sparse_term_ranks_as_brute_force_does(
-    wide_from, seed, n, n_queries, k, share, tied, with_excluded, with_allowed
+    by_heads, seed, n, n_queries, k, share, tied, with_excluded, with_allowed
 ):
     rng = np.random.default_rng(seed)
     draw = (lambda shape: rng.integers(-1, 2, shape)) if tied else (lambda s: rng.normal(size=s))
@@ -308,10 +306,8 @@ def test_a_sparse_term_ranks_as_brute_force_does(
     exact = exact_search(vectors, queries, k, added=added, **rules)
     np.testing.assert_array_equal(exact.positions, expected)
     with pytest.MonkeyPatch.context() as patch:
-        if wide_from is None:
+        if by_heads:
             narrow_heads(patch)
-        else:
-            patch.setattr(module, "WIDE_SUPPORT", wide_from)
         many = index.search(queries, k, added=added, **rules)
         ones = [
             index.search(
@@ -328,26 +324,6 @@ def test_a_sparse_term_ranks_as_brute_force_does(
     for found in (many.scores, np.concatenate([each.scores for each in ones])):
         np.testing.assert_allclose(found, exact.scores, rtol=1e-5, atol=1e-5)
         assert found.dtype == np.float32
-
-
-@pytest.mark.parametrize(("n_support", "through_faiss"), [(20, True), (21, False)])
-def test_a_support_above_a_tenth_is_searched_by_brute_force(monkeypatch, n_support, through_faiss):
-    called = []
-    original = ItemIndex._search_support_and_rest
-    monkeypatch.setattr(
-        ItemIndex,
-        "_search_support_and_rest",
-        lambda *each: called.append(1) or original(*each),
-    )
-    rng = np.random.default_rng(0)
-    vectors = rng.integers(-2, 3, (200, 4)).astype(np.float32)
-    query = rng.integers(-2, 3, (1, 4)).astype(np.float32)
-    columns = rng.permutation(200)[:n_support]
-    values = rng.integers(-3, 4, n_support).astype(np.float32)
-    added = csr_array((values, (np.zeros(n_support, int), columns)), shape=(1, 200))
-    found = ItemIndex.of(vectors).search(query, 200, added=added)
-    assert found.positions.tolist() == slow_fused(vectors, query, 200, added).tolist()
-    assert bool(called) == through_faiss
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])

@@ -129,6 +129,26 @@ def test_what_was_seen_is_left_out_and_the_sparse_term_is_exact(chosen, vectors,
     assert not set(columns[40:]) & set(found.positions[0])
 
 
+@pytest.mark.parametrize(("n_support", "is_quick"), [(600, True), (601, False)])
+def test_a_support_above_a_tenth_is_searched_by_brute_force(
+    chosen, vectors, queries, monkeypatch, n_support, is_quick
+):
+    called = []
+    original = ItemIndex._search_quick
+    monkeypatch.setattr(
+        ItemIndex, "_search_quick", lambda *each: called.append(1) or original(*each)
+    )
+    rng = np.random.default_rng(0)
+    columns = np.sort(rng.permutation(6_000)[:n_support])
+    values = rng.integers(-3, 4, n_support).astype(np.float32)
+    added = csr_array((values, columns, [0, n_support]), shape=(1, 6_000))
+    whole, query = np.rint(vectors), np.rint(queries[:1])  # their products have no rounding
+    found = ItemIndex(ItemIndex.of(whole).faiss_index, chosen[0]).search(query, 6_000, added=added)
+    expected = exact_search(whole, query, 6_000, added=added)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    assert bool(called) == is_quick
+
+
 def test_an_index_comes_back_from_its_file(chosen, vectors, queries, tmp_path):
     quick, _ = chosen
     quick.save(tmp_path / "quick.faiss")
