@@ -176,7 +176,7 @@ def _published_operations(n_items: int, batch_size: int) -> float:
 def _our_side(histories: csr_array, batch_size: int, config: VAEConfig) -> Side:
     """One of our VAEs in training, as `recsys train` steps it."""
     n_items = histories.shape[1]
-    member = Member(VAEModule(n_items, config), config, LOGITS_BYTES)
+    member = Member(VAEModule(n_items, config), config, histories.shape[0], LOGITS_BYTES)
     member.begin_epoch(seed=0)
     optimiser = torch.optim.Adam(member.module.parameters(), LEARNING_RATE, fused=True)
 
@@ -191,11 +191,10 @@ def _our_side(histories: csr_array, batch_size: int, config: VAEConfig) -> Side:
 
 
 def _our_operations(n_items: int, batch_size: int, config: VAEConfig) -> float:
-    """Three products a layer, and one more where the previous encoder looks at the batch."""
+    """Three products a layer."""
     layers = (config.encoder_layers - 1) * config.hidden_dim**2
     encoder = layers + 2 * config.hidden_dim * config.latent_dim
-    again = 2 * batch_size * encoder if config.prior == "composite" else 0
-    return 6 * batch_size * (encoder + n_items * config.latent_dim) + again
+    return 6 * batch_size * (encoder + n_items * config.latent_dim)
 
 
 def _products_side(n_items: int, batch_size: int, latents: int) -> Side:

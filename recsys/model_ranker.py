@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.data.histories import blocks_of
+from recsys.data.histories import row_blocks
 from recsys.errors import ConfigError
 from recsys.fusion import SparsePath
 from recsys.index.item_index import ItemIndex
@@ -63,8 +63,7 @@ class ModelRanker:
         n_users = histories.shape[0]
         ranking = Ranking(np.empty((n_users, k), np.int64), np.empty((n_users, k), np.float32))
         at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
-        for rows in blocks_of(n_users, at_once):
-            block = histories[rows[0] : rows[-1] + 1]
+        for rows, block in row_blocks(histories, at_once):
             found = self._ranked(_Asked(block, exclude_seen, rules, explore), k)
             ranking.positions[rows], ranking.scores[rows] = found.positions, found.scores
         return ranking

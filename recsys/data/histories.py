@@ -65,6 +65,16 @@ class Histories:
         return csr_from_pairs(users[known], columns[known], rows.data[known], shape)
 
 
+def row_blocks(matrix: csr_array, size: int) -> Iterator[tuple[NDArray[np.int64], csr_array]]:
+    """Cut a matrix into blocks of at most `size` rows: their places and themselves.
+
+    One that is a block already is given as it is: a copy costs as much as ranking by it.
+    """
+    n = matrix.shape[0]
+    for rows in blocks_of(n, size):
+        yield rows, matrix if len(rows) == n else matrix[rows[0] : rows[-1] + 1]
+
+
 def blocks_of(n: int, size: int) -> Iterator[NDArray[np.int64]]:
     """Cut 0 .. n-1 into runs of at most `size`.
 

@@ -22,7 +22,8 @@ class Checkpoint:
 
     `identity` is a hash of the settings and the data; `best_weights` is None where the best are
     the present ones, or none is known; `moments` is Adam's state: name of a parameter or table
-    -> {"step", "exp_avg", "exp_avg_sq"}.
+    -> {"step", "exp_avg", "exp_avg_sq"}; `past` is what the composite prior remembers: a member's
+    place -> {"means", "log_variances"}.
     """
 
     identity: str
@@ -32,6 +33,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor] | None
     moments: dict[str, dict[str, Tensor]]
+    past: dict[str, dict[str, Tensor]]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -39,8 +41,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {f"weights/{name}": tensor for name, tensor in checkpoint.weights.items()}
     best = checkpoint.best_weights or {}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
-    for place, moments in checkpoint.moments.items():
-        tensors |= {f"adam/{place}/{name}": tensor for name, tensor in moments.items()}
+    for group, tables in (("adam", checkpoint.moments), ("past", checkpoint.past)):
+        for place, table in tables.items():
+            tensors |= {f"{group}/{place}/{name}": tensor for name, tensor in table.items()}
     state = {
         "identity": checkpoint.identity,
         "epoch": checkpoint.epoch,
@@ -78,7 +81,7 @@ def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
     ArtefactError
         The file is damaged, or was written by a training on other data or with other settings.
     """
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "adam": {}}
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "adam": {}, "past": {}}
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             state = json.loads(file.metadata()["state"])
@@ -94,11 +97,6 @@ def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
             f"the checkpoint {path} is of a training on other data or with other settings; "
             "train without --resume"
         )
-    moments: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in groups["adam"].items():
-        place, name = key.rsplit("/", 1)
-        # Adam keeps its step counters on the host unless it is fused.
-        moments.setdefault(place, {})[name] = tensor
     return Checkpoint(
         identity=identity,
         epoch=epoch,
@@ -106,5 +104,14 @@ def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
         best_validation=best_validation,
         weights=groups["weights"],
         best_weights=groups["best"] or None,
-        moments=moments,
+        moments=_by_place(groups["adam"]),
+        past=_by_place(groups["past"]),
     )
+
+
+def _by_place(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    tables: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        place, name = key.rsplit("/", 1)
+        tables.setdefault(place, {})[name] = tensor
+    return tables

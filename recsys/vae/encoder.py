@@ -1,6 +1,6 @@
 """Histories in, the posterior's mean and log-variance out; sparse from end to end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
@@ -28,6 +28,8 @@ class Batch:
         What x holds at these items.
     lengths : int64, shape (n_users,)
         Number of items of each user; 0 is legal.
+    rows : int64 or None, shape (n_users,)
+        Where the users stand among the histories that they were gathered from.
     labels : int64 or None, shape (n_users,)
         Where users bear labels to learn from: see `recsys.vae.labels.Labels`.
     """
@@ -36,6 +38,7 @@ class Batch:
     starts: Tensor
     values: Tensor
     lengths: Tensor
+    rows: Tensor | None = None
     labels: Tensor | None = None
 
     @classmethod
@@ -50,6 +53,7 @@ class Batch:
             starts=torch.from_numpy(new_starts).to(device),
             values=torch.from_numpy(histories.data[gather]).to(device),
             lengths=torch.from_numpy(lengths).to(device),
+            rows=torch.from_numpy(rows).to(device),
         )
 
     @cached_property
@@ -57,6 +61,12 @@ class Batch:
         """The user of each click, 0 .. n_users-1; int64, shape (n_clicks,)."""
         users = torch.arange(len(self.lengths), device=self.items.device)
         return users.repeat_interleave(self.lengths)
+
+    @cached_property
+    def normalised(self) -> Tensor:
+        """The values divided by the L2 norm of their history; float32, shape (n_clicks,)."""
+        norms = self.sum_by_user(self.values.square()).sqrt()
+        return self.values / norms.clamp_min(1e-12).repeat_interleave(self.lengths)
 
     def sum_by_user(self, per_click: Tensor) -> Tensor:
         """Add up a value of each click within its user; shape (n_users,)."""
@@ -116,15 +126,15 @@ class Encoder(nn.Module):
         embeddings: Tensor | None = None,
     ) -> Tensor:
         """Give what both heads are linear in; float32, shape (n_users, hidden_dim)."""
-        inputs = replace(batch, values=self._normalised(batch))
+        items, starts, values = batch.items, batch.starts, batch.normalised
         if generator is not None and self.dropout > 0:
-            inputs = self._some_of(inputs, generator)
+            items, starts, values = self._some_of(batch, generator)
         hidden = embedding_bag(
-            inputs.items,
+            items,
             self.item_embeddings if embeddings is None else embeddings,
-            inputs.starts,
+            starts,
             mode="sum",
-            per_sample_weights=inputs.values,
+            per_sample_weights=values,
         )
         hidden = self.norms[0](silu(hidden + self.first_bias))
         total = hidden
@@ -133,18 +143,16 @@ class Encoder(nn.Module):
             total = total + hidden
         return cast(Tensor, hidden)
 
-    def _some_of(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Drop items at random, so that no time goes into them, and scale up the others."""
+    def _some_of(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Drop items at random, so that no time goes into them, and scale up the others' values.
+
+        Returns
+        -------
+        items, starts, values
+            As `Batch` has them; the values normalised before.
+        """
         chances = torch.empty_like(batch.values).bernoulli_(1 - self.dropout, generator=generator)
         kept = chances.nonzero()[:, 0]
         lengths = batch.sum_by_user(chances).to(torch.int64)
-        return Batch(
-            items=batch.items[kept],
-            starts=lengths.cumsum(0) - lengths,
-            values=batch.values[kept] / (1 - self.dropout),
-            lengths=lengths,
-        )
-
-    def _normalised(self, batch: Batch) -> Tensor:
-        norms = batch.sum_by_user(batch.values.square()).sqrt()
-        return batch.values / norms.clamp_min(1e-12).repeat_interleave(batch.lengths)
+        values = batch.normalised[kept] / (1 - self.dropout)
+        return batch.items[kept], lengths.cumsum(0) - lengths, values

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from recsys.vae.config import VAEConfig
-from recsys.vae.encoder import Batch, Encoder
+from recsys.vae.encoder import Batch
 from recsys.vae.labels import LabelLoss, Labels
 from recsys.vae.model import VAEModule
 from recsys.vae.multinomial import multinomial_nll
 from recsys.vae.objective import composite_kl, gaussian_nll, standard_kl
+from recsys.vae.past import PastPosteriors
 from recsys.vae.row_adam import RowAdam
 
 BF16_DEVICES = frozenset({"cuda"})
@@ -44,6 +45,8 @@ class Member:
     ----------
     module : VAEModule
     config : VAEConfig
+    n_users : int
+        Who is trained on.
     logits_bytes : int
         Memory of the users x items scores of a step.
     labels : Labels or None
@@ -54,6 +57,7 @@ class Member:
         self,
         module: VAEModule,
         config: VAEConfig,
+        n_users: int,
         logits_bytes: int,
         labels: Labels | None = None,
     ) -> None:
@@ -64,13 +68,13 @@ class Member:
             self.label_loss = LabelLoss(module.labels, labels, config.label_weight)
         self.device = module.decoder.weight.device
         self.generator = torch.Generator(self.device)
-        self.previous_encoder = _frozen_copy(module, config)
+        self.past = None
+        if config.prior == "composite" and not config.autoencoder:
+            self.past = PastPosteriors(n_users, config.latent_dim, self.device)
 
     def begin_epoch(self, seed: int) -> None:
-        """Seed the noise, and remember today's encoder for the composite prior."""
+        """Seed the noise."""
         self.generator.manual_seed(seed)
-        if self.config.prior == "composite":
-            self.previous_encoder.load_state_dict(self.module.encoder.state_dict())
         self.module.train()
 
     def add_gradient(self, batch: Batch, kl_weight: float) -> Terms:
@@ -132,12 +136,12 @@ class Member:
     ) -> Tensor:
         if self.config.autoencoder:
             return torch.zeros((), device=self.device)
-        if self.config.prior == "composite":
-            with torch.no_grad(), in_low_precision(self.device):
-                old_mean, old_log_variance = self.previous_encoder(batch)
-            kl = composite_kl(latents, mean, log_variance, old_mean, old_log_variance)
-        else:
+        if self.past is None:
             kl = standard_kl(mean, log_variance)
+        else:
+            assert batch.rows is not None
+            kl = composite_kl(latents, mean, log_variance, *self.past.of(batch.rows))
+            self.past.remember(batch.rows, mean.detach(), log_variance.detach())
         if self.config.kl_scale == "per_click":
             kl = kl * self._clicks(batch)
         return kl_weight * kl.sum()
@@ -168,12 +172,3 @@ def threads_for(n_members: int) -> Iterator[Executor]:
         n_members, initializer=torch.set_num_threads, initargs=(share,)
     ) as pool:
         yield pool
-
-
-def _frozen_copy(module: VAEModule, config: VAEConfig) -> Encoder:
-    """The composite prior's encoder of the epoch before; the live one where there is no such."""
-    if config.prior != "composite":
-        return module.encoder
-    n_items, _ = module.encoder.item_embeddings.shape
-    with torch.random.fork_rng(devices=[]):
-        return Encoder(n_items, config).to(module.decoder.weight.device).eval()

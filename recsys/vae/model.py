@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 from torch import nn
 
-from recsys.data.histories import blocks_of
+from recsys.data.histories import row_blocks
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
@@ -127,8 +127,8 @@ class VAE:
         """
         n_users = histories.shape[0]
         means = np.empty((n_users, self.latent_dim), dtype=np.float32)
-        for rows in blocks_of(n_users, ENCODE_BATCH):
-            for columns, member, batch in self._batches(histories[rows[0] : rows[-1] + 1]):
+        for rows, block in row_blocks(histories, ENCODE_BATCH):
+            for columns, member, batch in self._batches(block):
                 with torch.inference_mode():
                     encoder = member.encoder
                     means[rows, columns] = encoder.mean(encoder.last_hidden(batch)).cpu().numpy()
@@ -138,8 +138,8 @@ class VAE:
         """Map histories to the posteriors of their codes; see `encode`."""
         n_users = histories.shape[0]
         found = Posteriors(*np.empty((2, n_users, self.latent_dim), dtype=np.float32))
-        for rows in blocks_of(n_users, ENCODE_BATCH):
-            for columns, member, batch in self._batches(histories[rows[0] : rows[-1] + 1]):
+        for rows, block in row_blocks(histories, ENCODE_BATCH):
+            for columns, member, batch in self._batches(block):
                 with torch.inference_mode():
                     mean, log_variance = member.encoder(batch)
                     deviation = (0.5 * log_variance).exp()

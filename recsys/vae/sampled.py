@@ -42,7 +42,7 @@ class SampledMember(Member):
 
     Parameters
     ----------
-    module, config, logits_bytes, labels
+    module, config, n_users, logits_bytes, labels
         As in `Member`.
     sampler : CandidateSampler
     """
@@ -51,11 +51,12 @@ class SampledMember(Member):
         self,
         module: VAEModule,
         config: VAEConfig,
+        n_users: int,
         logits_bytes: int,
         sampler: CandidateSampler,
         labels: Labels | None = None,
     ) -> None:
-        super().__init__(module, config, logits_bytes, labels)
+        super().__init__(module, config, n_users, logits_bytes, labels)
         self.sampler = sampler
         self.embeddings = RowAdam(module.encoder.item_embeddings)
         self.weight = RowAdam(module.decoder.weight)
@@ -124,8 +125,11 @@ def members_of(
     labels: Labels | None,
 ) -> list[Member]:
     """Give each module what trains it, as `config.softmax` says; see `Member`."""
+    n_users = interactions.n_users
     if config.softmax == "exact":
-        return [Member(each, config, logits_bytes, labels) for each in modules]
+        return [Member(each, config, n_users, logits_bytes, labels) for each in modules]
     counts = torch.from_numpy(interactions.item_counts()).to(modules[0].decoder.weight.device)
-    sampler = CandidateSampler(counts, interactions.n_users, config.negatives)
-    return [SampledMember(each, config, logits_bytes, sampler, labels) for each in modules]
+    sampler = CandidateSampler(counts, n_users, config.negatives)
+    return [
+        SampledMember(each, config, n_users, logits_bytes, sampler, labels) for each in modules
+    ]

@@ -27,6 +27,7 @@ from recsys.vae.encoder import Batch
 from recsys.vae.labels import Labels
 from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
+from recsys.vae.past import PastPosteriors
 from recsys.vae.row_adam import RowAdam
 from recsys.vae.sampled import members_of
 from recsys.vae.schedule import annealed, cosine_rate
@@ -35,6 +36,9 @@ from recsys.vae.tally import EpochReport, Tally
 
 STEPS_TO_COME_ALIVE = 200
 """Steps of the optimiser that a latent space may take before no active unit is a collapse."""
+
+CHECKPOINT_HOLDS = "weights, moments, past"
+"""An older version's checkpoint, which holds less, is of another identity."""
 
 CHECKPOINT_SHARE = 0.05
 """Of the time goes into checkpoints: redoing short epochs costs less than keeping each."""
@@ -170,7 +174,7 @@ class _Run:
     @cached_property
     def identity(self) -> str:
         """Hash of settings and data: a checkpoint goes on with these and no others."""
-        digest = hashlib.sha256(repr((self.config, self.training)).encode())
+        digest = hashlib.sha256(repr((CHECKPOINT_HOLDS, self.config, self.training)).encode())
         digest.update(self.interactions.items.fingerprint.encode())
         matrix = self.interactions.matrix
         for array in (matrix.indptr, matrix.indices, matrix.data):
@@ -340,6 +344,7 @@ class _Run:
             weights=self.module.state_dict(),
             best_weights=None if is_best else self.best_weights,
             moments=self._moments(),
+            past={place: past.state() for place, past in self._past().items()},
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -350,6 +355,8 @@ class _Run:
         self.optimiser.load_state_dict({"state": dense, "param_groups": groups})
         for name, table in self._tables().items():
             table.load_state(checkpoint.moments[name])
+        for place, past in self._past().items():
+            past.load_state(checkpoint.past[place])
         self.epoch, self.best_epoch = checkpoint.epoch, checkpoint.best_epoch
         self.best_validation = checkpoint.best_validation
         self.best_weights = checkpoint.best_weights
@@ -359,6 +366,9 @@ class _Run:
     def _moments(self) -> dict[str, dict[str, Tensor]]:
         dense = {str(k): each for k, each in self.optimiser.state_dict()["state"].items()}
         return dense | {name: table.state() for name, table in self._tables().items()}
+
+    def _past(self) -> dict[str, PastPosteriors]:
+        return {str(at): each.past for at, each in enumerate(self.members) if each.past is not None}
 
     def _tables(self) -> dict[str, RowAdam]:
         return {

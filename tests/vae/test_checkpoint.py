@@ -18,6 +18,7 @@ CHECKPOINT = Checkpoint(
         place: {"step": torch.tensor(3.0), "exp_avg": torch.full((4,), float(len(place)))}
         for place in ("0", "11", "0.weight")
     },
+    past={"1": {"means": torch.ones(3, 2).half(), "log_variances": torch.zeros(3, 2).half()}},
 )
 
 
@@ -34,6 +35,7 @@ def test_a_checkpoint_is_read_as_it_was_written(path):
         (found.weights, CHECKPOINT.weights),
         (found.best_weights, CHECKPOINT.best_weights),
         *((found.moments[place], CHECKPOINT.moments[place]) for place in CHECKPOINT.moments),
+        (found.past["1"], CHECKPOINT.past["1"]),
     ):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)

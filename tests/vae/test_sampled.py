@@ -73,8 +73,8 @@ def problem(interactions_of, n_negatives, seed=0):
     data = histories(interactions_of)
     torch.manual_seed(seed)
     module = VAEModule(N_ITEMS, SMALL)
-    exact = Member(module, SMALL, 2**20)
-    sampled = SampledMember(module, SMALL, 2**20, sampler_of(data, n_negatives))
+    exact = Member(module, SMALL, data.n_users, 2**20)
+    sampled = SampledMember(module, SMALL, data.n_users, 2**20, sampler_of(data, n_negatives))
     for member in (exact, sampled):
         member.begin_epoch(5)
     return Batch.of(data.matrix, np.arange(6), CPU), exact, sampled

@@ -19,6 +19,7 @@ from recsys.vae import member as member_module
 from recsys.vae import tally
 from recsys.vae import training as training_module
 from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.vae.member import Member
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.training import train
 
@@ -319,18 +320,31 @@ def test_patience_is_off_by_default(data):
 # --- the composite prior
 
 
-def test_the_composite_prior_knows_the_encoder_at_the_start_of_the_epoch(data, monkeypatch):
-    is_the_present_one = []
-    real = member_module.composite_kl
+def test_the_composite_prior_knows_the_posterior_that_a_user_had_last(data, monkeypatch):
+    seen, rows = [], []
+    real, real_gradient = member_module.composite_kl, Member.add_gradient
 
-    def watched(latents, mean, log_variance, old_mean, old_log_variance):
-        is_the_present_one.append(torch.allclose(mean, old_mean, atol=1e-6))
-        return real(latents, mean, log_variance, old_mean, old_log_variance)
+    def watched(latents, *normals):
+        seen.append([each.detach() for each in normals])
+        return real(latents, *normals)
+
+    def noted(member, batch, kl_weight):
+        rows.append(batch.rows)
+        return real_gradient(member, batch, kl_weight)
 
     monkeypatch.setattr(member_module, "composite_kl", watched)
-    config = replace(SMALL, prior="composite", dropout=0)
+    monkeypatch.setattr(Member, "add_gradient", noted)
+    config = replace(SMALL, prior="composite")
     train(data, config, replace(SHORT, batch_size=10))  # three steps in each of four epochs
-    assert is_the_present_one == [True, False, False] * 4
+    last = {}
+    for users, (mean, log_variance, old_mean, old_log_variance) in zip(rows, seen, strict=True):
+        for place, user in enumerate(users.tolist()):
+            expected = last.get(user, (torch.zeros(4), torch.zeros(4)))
+            torch.testing.assert_close(old_mean[place], expected[0], atol=2e-3, rtol=2e-3)
+            torch.testing.assert_close(old_log_variance[place], expected[1], atol=2e-3, rtol=2e-3)
+            last[user] = mean[place], log_variance[place]
+    assert len(rows) == 12
+    assert len(last) == data.n_users
 
 
 # --- schedules

@@ -1,0 +1,39 @@
+"""What the composite prior remembers of each user: the posterior when training saw them last."""
+
+import torch
+from torch import Tensor
+
+
+class PastPosteriors:
+    """Gaussian posteriors by user, in half precision: 4 bytes a user and latent dimension.
+
+    Each user is seen once an epoch, so what is remembered is an epoch old. N(0, I) stands for
+    whom nothing is remembered of yet.
+
+    Parameters
+    ----------
+    n_users, latent_dim : int
+    device : torch.device
+    """
+
+    def __init__(self, n_users: int, latent_dim: int, device: torch.device) -> None:
+        shape = (n_users, latent_dim)
+        self.means = torch.zeros(shape, dtype=torch.float16, device=device)
+        self.log_variances = torch.zeros_like(self.means)
+
+    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Give means and log-variances of some users; float32, shape (n, latent_dim) each."""
+        return self.means[users].float(), self.log_variances[users].float()
+
+    def remember(self, users: Tensor, means: Tensor, log_variances: Tensor) -> None:
+        """Put new posteriors in the place of the old ones."""
+        self.means[users] = means.half()
+        self.log_variances[users] = log_variances.half()
+
+    def state(self) -> dict[str, Tensor]:
+        """Both tables by name."""
+        return {"means": self.means, "log_variances": self.log_variances}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Become what `state` was taken of."""
+        self.means, self.log_variances = state["means"], state["log_variances"]
