@@ -1,5 +1,6 @@
 """A FAISS index of vectors: exact inner-product search with exclusions inside the search."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +21,12 @@ BLOCK_SCORES = 6_000_000
 """Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
 
 
+FEW_QUERIES = 8
+"""Queries up to which a search takes longer to read the vectors than to multiply by them."""
+
 LEAST_FOR_LEADING = 12 * 2**20
-"""Bytes of vectors from which on a query that comes alone looks at their leading directions first:
-fewer lie in a processor's cache anyway."""
+"""Bytes of vectors from which on a few queries look at their leading directions first: fewer lie in
+a processor's cache anyway."""
 
 MOST_HELD_TWICE = 256 * 2**20
 """Bytes of vectors up to which what makes them quicker to look at is held beside them: a second
@@ -100,7 +104,7 @@ class ItemIndex:
 
     @cached_property
     def _leading(self) -> LeadingDirections | None:
-        """Made by the first query that comes alone; None where it gains nothing."""
+        """Made by the first search for a few queries; None where it gains nothing."""
         if (
             self.quick is not None
             or not LEAST_FOR_LEADING <= self.vectors.nbytes <= MOST_HELD_TWICE
@@ -145,33 +149,34 @@ class ItemIndex:
         alone = len(queries) == 1
         is_narrow = added is None or added.nnz <= WIDE_SUPPORT * len(self)
         by_quick = alone and self.quick is not None and is_narrow and offset is None
-        by_leading = alone and self._leading is not None
+        by_leading = 1 <= len(queries) <= FEW_QUERIES and self._leading is not None
         if not (by_quick or by_leading):
             return self._search_blocks(queries, k, added, excluded, allowed, offset)
-        permitted = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
+        permitted = np.ones((len(queries), len(self)), dtype=bool)
+        if allowed is not None:
+            permitted &= allowed
         if excluded is not None:
-            permitted[excluded.indices] = False
-        bonus = None if added is None else added.toarray()[0]
+            rows = np.repeat(np.arange(len(queries)), np.diff(excluded.indptr))
+            permitted[rows, excluded.indices] = False
+        bonus = None if added is None else added.toarray()
         if by_quick:
-            return self._search_quick(queries[0], k, permitted, bonus)
+            only = None if bonus is None else bonus[0]
+            return self._search_quick(queries[0], k, permitted[0], only)
         if offset is not None:
-            bonus = offset if bonus is None else bonus + offset
-        return self._search_leading(queries[0], k, permitted, bonus)
+            bonus = np.tile(offset, (len(queries), 1)) if bonus is None else bonus + offset
+        return self._search_leading(queries, k, permitted, bonus)
 
     def _search_leading(
         self,
-        query: NDArray[np.float32],
+        queries: NDArray[np.float32],
         k: int,
         permitted: NDArray[np.bool_],
         bonus: NDArray[np.float32] | None,
     ) -> Ranking:
-        """Rank what the leading directions do not rule out."""
+        """Rank for each query what the leading directions do not rule out."""
         assert self._leading is not None
-        positions = np.flatnonzero(permitted)
-        if len(positions) > k:
-            found = self._leading.search(self.vectors, query, k, permitted, bonus)
-            return _sorted_and_cut(*found, k)
-        return _sorted_and_cut(positions, scores_of(positions, self.vectors, query, bonus), k)
+        found = self._leading.search(self.vectors, queries, min(k, len(self)), permitted, bonus)
+        return _best_of(found, k)
 
     def _search_quick(
         self,
@@ -193,7 +198,7 @@ class ItemIndex:
         if len(found) < k:  # few are permitted: every one of them is looked at
             found = np.flatnonzero(permitted)
         positions = np.concatenate([support, found])
-        return _sorted_and_cut(positions, scores_of(positions, self.vectors, query, bonus), k)
+        return _best_of([(positions, scores_of(positions, self.vectors, query, bonus))], k)
 
     def _search_blocks(
         self,
@@ -239,10 +244,14 @@ def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
-def _sorted_and_cut(positions: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Ranking:
-    order = np.lexsort((positions, -scores))[:k]
-    row = np.full((1, k), -1, dtype=np.int64)
-    best = np.full((1, k), -np.inf, dtype=np.float32)
-    row[0, : len(order)] = positions[order]
-    best[0, : len(order)] = scores[order]
-    return Ranking(row, best)
+def _best_of(found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int) -> Ranking:
+    """Rank what each query has found: positions and their scores, in any order."""
+    ranking = Ranking(
+        np.full((len(found), k), -1, dtype=np.int64),
+        np.full((len(found), k), -np.inf, dtype=np.float32),
+    )
+    for row, (positions, scores) in enumerate(found):
+        order = np.lexsort((positions, -scores))[:k]
+        ranking.positions[row, : len(order)] = positions[order]
+        ranking.scores[row, : len(order)] = scores[order]
+    return ranking

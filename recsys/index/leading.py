@@ -1,10 +1,11 @@
-"""One query, exactly: most vectors are ruled out by their leading directions."""
+"""A few queries, exactly: most vectors are ruled out by their leading directions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.index.exact import products
 from recsys.ranking import lower_bounds
 
 HEAD_SHARE = 0.99
@@ -68,45 +69,55 @@ class LeadingDirections:
     def search(
         self,
         vectors: NDArray[np.float32],
-        query: NDArray[np.float32],
+        queries: NDArray[np.float32],
         k: int,
         permitted: NDArray[np.bool_],
         added: NDArray[np.float32] | None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Score some vectors among which the k best are for certain, ties at the cut included.
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Score for each query some vectors among which the k best are, ties at the cut included.
 
         Parameters
         ----------
         vectors : float32, shape (n, dim)
             Those that these directions are of.
-        query : float32, shape (dim,)
+        queries : float32, shape (n_queries, dim)
         k : int
-        permitted : bool, shape (n,)
-            More than k of them.
-        added : float32 or None, shape (n,)
+            From 1 to n.
+        permitted : bool, shape (n_queries, n)
+        added : float32 or None, shape (n_queries, n)
             Added to the products; finite.
 
         Returns
         -------
-        int64 and float32, shape (at least k,)
-            Positions and exact scores, in no order.
+        list of int64 and float32, shape (n_scored,) each
+            Positions and exact scores, in no order; all that is permitted where that is less
+            than k.
         """
-        head = np.einsum("i,ij->j", query, self.directions)
-        about = np.asarray(head @ self.heads.T, dtype=np.float32)
+        heads = np.stack([np.einsum("i,ij->j", query, self.directions) for query in queries])
+        about = products(heads, self.heads)
         if added is not None:
             about += added
         about[~permitted] = -np.inf
-        likely = np.flatnonzero(permitted & (about >= lower_bounds(about[None], k)[0]))
-        scores = scores_of(likely, vectors, query, added)
-        least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        tail = np.linalg.norm(query - np.einsum("ij,j->i", self.directions, head))
-        at_most = about + self.tails * tail + self.lengths * (ROUNDING * np.linalg.norm(query))
-        if added is not None:
-            at_most += ROUNDING * np.abs(added)
-        at_most[likely] = -np.inf  # scored already
-        possible = np.flatnonzero(at_most >= least)
-        others = scores_of(possible, vectors, query, added)
-        return np.concatenate([likely, possible]), np.concatenate([scores, others])
+        bounds = lower_bounds(about, k)
+        found = []
+        for row, query in enumerate(queries):
+            bonus = None if added is None else added[row]
+            likely = np.flatnonzero(permitted[row] & (about[row] >= bounds[row]))
+            scores = scores_of(likely, vectors, query, bonus)
+            if len(likely) >= k:  # else all that is permitted is here
+                tail = np.linalg.norm(query - np.einsum("ij,j->i", self.directions, heads[row]))
+                at_most = about[row] + self.tails * tail
+                at_most += self.lengths * (ROUNDING * np.linalg.norm(query))
+                if bonus is not None:
+                    at_most += ROUNDING * np.abs(bonus)
+                at_most[likely] = -np.inf  # scored already
+                least = np.partition(scores, len(scores) - k)[len(scores) - k]
+                possible = np.flatnonzero(at_most >= least)
+                others = scores_of(possible, vectors, query, bonus)
+                likely = np.concatenate([likely, possible])
+                scores = np.concatenate([scores, others])
+            found.append((likely, scores))
+        return found
 
 
 def scores_of(

@@ -108,8 +108,8 @@ def test_leading_directions_rule_out_most_vectors():
     vectors, query = two_alike(rng, 20_000, 20), two_alike(rng, 1, 20)[0]
     heads = leading.LeadingDirections.of(vectors)
     assert heads.heads.shape == (20_000, 10)
-    everything = np.ones(len(vectors), dtype=bool)
-    positions, scores = heads.search(vectors, query, 10, everything, None)
+    everything = np.ones((1, len(vectors)), dtype=bool)
+    ((positions, scores),) = heads.search(vectors, query[None], 10, everything, None)
     assert 10 <= len(positions) < 400
     np.testing.assert_allclose(scores, vectors[positions] @ query, rtol=1e-5)
     best = np.argsort(-(vectors @ query), kind="stable")[:10]
@@ -121,23 +121,25 @@ def test_directions_that_all_matter_are_not_turned():
     assert leading.LeadingDirections.of(vectors) is None
 
 
+@pytest.mark.parametrize("few", [1, 2, 3, 8])
 @pytest.mark.parametrize("offset", [False, True])
-def test_a_query_by_heads_ranks_as_a_block_of_queries_does(monkeypatch, offset):
+def test_a_few_queries_by_heads_rank_as_many_do(monkeypatch, offset, few):
     rng = np.random.default_rng(1)
-    vectors, queries = two_alike(rng, 3_000, 40), two_alike(rng, 20, 40)
+    vectors, queries = two_alike(rng, 3_000, 40), two_alike(rng, 24, 40)
     monkeypatch.setattr(module, "LEAST_FOR_LEADING", 0)
     index = ItemIndex.of(vectors)
-    added = random_added(rng, 20, 3_000, 0.3, tied=False)
-    excluded = random_exclusions(rng, 20, 3_000)
+    added = random_added(rng, 24, 3_000, 0.3, tied=False)
+    excluded = random_exclusions(rng, 24, 3_000)
     popular = rng.normal(size=3_000).astype(np.float32) if offset else None
     whole = index.search(queries, 50, added=added, excluded=excluded, offset=popular)
-    assert "_leading" not in vars(index)  # a block of queries has no use for them
+    assert "_leading" not in vars(index)  # many queries have no use for them
     assert index._leading is not None
-    for row in range(20):
-        rules = {"added": added[[row]], "excluded": excluded[[row]], "offset": popular}
-        alone = index.search(queries[[row]], 50, **rules)
-        np.testing.assert_array_equal(alone.positions[0], whole.positions[row])
-        np.testing.assert_allclose(alone.scores[0], whole.scores[row], rtol=1e-5, atol=1e-5)
+    for start in range(0, 24, few):
+        rows = slice(start, start + few)
+        rules = {"added": added[rows], "excluded": excluded[rows], "offset": popular}
+        found = index.search(queries[rows], 50, **rules)
+        np.testing.assert_array_equal(found.positions, whole.positions[rows])
+        np.testing.assert_allclose(found.scores, whole.scores[rows], rtol=1e-5, atol=1e-5)
 
 
 def test_ties_at_the_cut_go_to_the_lower_positions():
