@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor] | None
     moments: dict[str, dict[str, Tensor]]
-    past: dict[str, dict[str, Tensor]]
+    past: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

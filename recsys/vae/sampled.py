@@ -130,6 +130,4 @@ def members_of(
         return [Member(each, config, n_users, logits_bytes, labels) for each in modules]
     counts = torch.from_numpy(interactions.item_counts()).to(modules[0].decoder.weight.device)
     sampler = CandidateSampler(counts, n_users, config.negatives)
-    return [
-        SampledMember(each, config, n_users, logits_bytes, sampler, labels) for each in modules
-    ]
+    return [SampledMember(each, config, n_users, logits_bytes, sampler, labels) for each in modules]
