@@ -21,7 +21,7 @@ BLOCK_SCORES = 6_000_000
 """Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
 
 
-FEW_QUERIES = 8
+FEW_QUERIES = 3
 """Queries up to which a search takes longer to read the vectors than to multiply by them."""
 
 LEAST_FOR_LEADING = 12 * 2**20

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from recsys.index.exact import products
 from recsys.ranking import lower_bounds
 
-HEAD_SHARE = 0.99
+HEAD_SHARE = 0.95
 """Of the vectors' squared lengths that the leading directions hold."""
 
 WIDEST_HEAD = 0.75

@@ -136,9 +136,10 @@ class Encoder(nn.Module):
             mode="sum",
             per_sample_weights=values,
         )
-        hidden = self.norms[0](silu(hidden + self.first_bias))
+        first_norm, *norms = self.norms
+        hidden = first_norm(silu(hidden + self.first_bias))
         total = hidden
-        for layer, norm in zip(self.layers, self.norms[1:], strict=True):
+        for layer, norm in zip(self.layers, norms, strict=True):
             hidden = norm(silu(layer(hidden) + total))
             total = total + hidden
         return cast(Tensor, hidden)
