@@ -14,7 +14,7 @@ from scipy.sparse.linalg import svds
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 from recsys.index.exact import exact_search
-from recsys.recommendation import Recommendation, RecommendationList
+from recsys.recommendation import GroupLimit, Reason, Recommendation, RecommendationList
 
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 FOLDS = 5
@@ -24,6 +24,8 @@ FEWEST_BEARERS = 3
 TEXT_DIM = 64
 _WORDS = re.compile(r"\w+")
 _IDS = frozenset({"item_id"})
+NEW: Reason = "attributes"
+"""Why a new item is recommended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,7 @@ class ColdItems:
         n_new: int,
         allowed: NDArray[np.bool_] | None,
         seen: Sequence[Collection[str]],
+        limit: GroupLimit | None = None,
     ) -> list[RecommendationList]:
         """Give the last places of each list to the new items that suit its user best.
 
@@ -106,24 +109,40 @@ class ColdItems:
         allowed : bool or None, shape (n,)
         seen : sequence of collection of str
             Ids that each user is not given.
+        limit : GroupLimit or None
+            Holds for known and new items together: where it leaves fewer new ones, more of the
+            known ones stay.
         """
         depth = n_new + max((len(each) for each in seen), default=0)
+        if limit is not None:
+            depth = len(self.ids)
         ranking = exact_search(self.vectors, user_vectors, depth, allowed=allowed)
         titles = self.table.get("title", pd.Series([""] * len(self.ids))).to_list()
         longer = []
         for place, listed in enumerate(lists):
-            new = [
-                (str(self.ids.ids[at]), float(score), titles[at] or None)
+            suited = [
+                Recommendation(str(self.ids.ids[at]), 0, float(score), titles[at] or None, NEW)
                 for at, score in zip(ranking.positions[place], ranking.scores[place], strict=True)
                 if at >= 0 and self.ids.ids[at] not in seen[place]
-            ][:n_new]
-            kept = listed.items[: max(0, listed.requested - len(new))]
-            added = (
-                Recommendation(item, rank, score, title, "attributes")
-                for rank, (item, score, title) in enumerate(new, start=len(kept) + 1)
-            )
-            longer.append(replace(listed, items=(*kept, *added)))
+            ]
+            longer.append(_ending_in(listed, suited, n_new, limit))
         return longer
+
+
+def _ending_in(
+    listed: RecommendationList,
+    suited: Sequence[Recommendation],
+    n_new: int,
+    limit: GroupLimit | None,
+) -> RecommendationList:
+    """Let a list end in at most `n_new` of the items that suit its user, the best first."""
+    for n in range(n_new, -1, -1):
+        kept = listed.items[: max(0, listed.requested - n)]
+        new = suited if limit is None else limit.room_for(suited, beside=kept)
+        if len(new) >= n:
+            break
+    ranked = (replace(each, rank=len(kept) + at) for at, each in enumerate(new[:n], start=1))
+    return replace(listed, items=(*kept, *ranked))
 
 
 def _features(table: pd.DataFrame) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """What is answered: recommendations and neighbours, as plain records."""
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -100,6 +101,34 @@ class RecommendationList:
     items: tuple[Recommendation, ...]
     requested: int
     reason: Reason
+
+
+@dataclass(frozen=True, eq=False)
+class GroupLimit:
+    """How many items of a list may share a cell of the items' table.
+
+    Parameters
+    ----------
+    cells : mapping of str to str
+        Item id -> cell, where it is not empty.
+    most : int
+    """
+
+    cells: Mapping[str, str]
+    most: int
+
+    def room_for(
+        self, others: Sequence[Recommendation], *, beside: Sequence[Recommendation]
+    ) -> list[Recommendation]:
+        """Give those that may be added one after the other to the items that a list holds."""
+        held = Counter(self.cells.get(each.item) for each in beside)
+        found = []
+        for each in others:
+            cell = self.cells.get(each.item)
+            if cell is None or held[cell] < self.most:
+                held[cell] += 1
+                found.append(each)
+        return found
 
 
 @dataclass(frozen=True)

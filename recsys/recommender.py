@@ -234,7 +234,7 @@ class Recommender:
             seen = [self.store.items_of(each.user) for each in lists]
             for known, since in zip(seen, met, strict=False):
                 known.update(since)
-            lists = self.cold.last_places(lists, vectors, manner.n_new, allowed, seen)
+            lists = self.cold.last_places(lists, vectors, manner.n_new, allowed, seen, rules.limit)
         return lists
 
     @cached_property

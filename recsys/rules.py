@@ -15,7 +15,7 @@ from recsys.data.ids import IdMap
 from recsys.data.where import known_column, parse_where
 from recsys.errors import ConfigError
 from recsys.ranking import Ranking
-from recsys.recommendation import checked_ids
+from recsys.recommendation import GroupLimit, checked_ids
 
 DIVERSE_AMONG = 10
 """A diverse list of k is put together from the 10 k best."""
@@ -116,7 +116,8 @@ class Manner:
         sampling), so that what is uncertain is tried.
     n_new : int
         So many of the k places go to items that the model has not met, at the end of each list:
-        see `recsys.cold`. Rules by id and attribute hold for them as well.
+        see `recsys.cold`. Rules by id and attribute hold for them as well, and so does at most
+        so many of a group; diversity and popularity do not look at them.
 
     Raises
     ------
@@ -188,6 +189,16 @@ class AppliedRules:
         shares = self.catalogue.shares
         shares = np.maximum(shares, shares[shares > 0].min())  # nobody's items: as the rarest
         return np.asarray(self.rules.popularity * np.log(shares), dtype=np.float32)
+
+    @cached_property
+    def limit(self) -> GroupLimit | None:
+        """The rule of at most so many of a group, by id: new items keep to it as well."""
+        if self.rules.at_most is None:
+            return None
+        column, most = self.rules.at_most
+        table = self.catalogue.table
+        pairs = zip(table["item_id"], table[known_column(column, table)], strict=True)
+        return GroupLimit({item: cell for item, cell in pairs if cell}, most)
 
     @property
     def rearranges(self) -> bool:

@@ -122,6 +122,34 @@ def test_rules_hold_for_new_items_too(with_new_items):
     assert found.items[-1].item == "new-2"
 
 
+def test_at_most_so_many_of_a_group_holds_for_known_and_new_items_together(with_new_items):
+    rules = Rules(at_most=("genre", 1))
+    liked = ["001", "002", "003"]
+    (known,) = with_new_items.recommend(items=liked, k=3, rules=rules)
+    (found,) = with_new_items.recommend(items=liked, k=3, n_new=2, rules=rules)
+    table = with_new_items.store.item_table.set_index("item_id")
+    genres = table.loc[[each.item for each in found.items], "genre"]
+    assert genres.is_unique
+    assert len(found.items) == 3
+    assert [each.reason for each in found.items].count("attributes") == 2
+    assert found.items[0] == known.items[0]
+
+
+def test_new_items_that_the_limit_leaves_no_room_for_leave_their_places(with_new_items):
+    rules = Rules(at_most=("genre", 1), where="genre = 'Space' or genre = 'Detective'")
+    (known,) = with_new_items.recommend(items=["001"], k=2, rules=rules)
+    (found,) = with_new_items.recommend(items=["001"], k=2, n_new=2, rules=rules)
+    table = with_new_items.store.item_table.set_index("item_id")
+    assert sorted(table.loc[[each.item for each in found.items], "genre"]) == ["Detective", "Space"]
+    # One place of two for new items: only the genre that the known one has not is left.
+    (found,) = with_new_items.recommend(items=["001"], k=2, n_new=1, rules=rules)
+    assert found.items[0] == known.items[0]
+    assert len(set(table.loc[[each.item for each in found.items], "genre"])) == 2
+    only = Rules(at_most=("genre", 1), where="genre = 'Space'")
+    (found,) = with_new_items.recommend(items=["001"], k=2, n_new=1, rules=only)
+    assert len(found.items) == 1
+
+
 def test_a_new_item_that_was_met_since_is_not_given_again(with_new_items, tmp_path):
     events = EventStore(tmp_path / "events.sqlite")
     generation = Generation(tmp_path, with_new_items, events)

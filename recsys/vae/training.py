@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.errors import DataError, TrainingError
+from recsys.errors import TrainingError
 from recsys.ranking import Scorer
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
+from recsys.vae.health import check_data, check_finite, collapse_message
 from recsys.vae.labels import Labels
 from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
@@ -93,7 +94,7 @@ def train(
     ArtefactError
         The checkpoint is damaged, or of other data or settings.
     """
-    _check_data(interactions, config)
+    check_data(interactions, config)
     config = config.sized_for(interactions.n_items)
     training = training.sized_for(
         interactions.n_users, interactions.n_items, sampled=config.softmax == "sampled"
@@ -117,7 +118,7 @@ def train(
             if on_epoch is not None:
                 on_epoch(report)
             if run.has_collapsed(report):
-                raise TrainingError(_collapse_message(report, config))
+                raise TrainingError(collapse_message(report, config))
             is_due = run.epoch == run.n_epochs or seconds <= CHECKPOINT_SHARE * run.seconds
             if checkpoint is not None and is_due:
                 started = time.perf_counter()
@@ -197,7 +198,7 @@ class _Run:
         started = time.perf_counter()
         tally = self._train_epoch(pool)
         self.epoch += 1
-        self._check_finite(tally)
+        check_finite(tally.loss, self.module, self.epoch, self.training.learning_rate)
         users_per_second = self.interactions.n_users / (time.perf_counter() - started)
         validation = self._validate(validate)
         told = label_accuracy(self._model()) if label_accuracy and self._is_due() else None
@@ -220,20 +221,6 @@ class _Run:
             users_per_second=users_per_second,
             seconds_left=self.seconds / self.epochs_timed * (self.n_epochs - self.epoch),
         )
-
-    def _check_finite(self, tally: Tally) -> None:
-        """Stop before broken weights are validated or written to the checkpoint."""
-        loss = tally.loss
-        # By the smallest and the largest: a mask would be as large as the weights.
-        bounds = [each for p in self.module.parameters() for each in torch.aminmax(p.detach())]
-        weights_are_finite = all(bool(each.isfinite()) for each in bounds)
-        if not (math.isfinite(loss) and weights_are_finite):
-            broken = "the weights are" if math.isfinite(loss) else f"the loss ({loss}) is"
-            raise TrainingError(
-                f"{broken} no longer finite after epoch {self.epoch}: lower "
-                f"training.learning_rate (now {self.training.learning_rate:g}) to a third, say, "
-                "and train again"
-            )
 
     def _train_epoch(self, pool: Executor) -> Tally:
         """Every member over every user, in an order of its own."""
@@ -376,32 +363,6 @@ class _Run:
             for place, member in enumerate(self.members)
             for name, table in member.row_moments().items()
         }
-
-
-def _check_data(interactions: Interactions, config: VAEConfig) -> None:
-    assert config.values != "auto", "decide between binary and weighted before training"
-    for count, noun in (
-        (interactions.n_users, interactions.users.noun),
-        (interactions.n_items, interactions.items.noun),
-    ):
-        if count < 2:
-            raise DataError(
-                f"training needs at least two {noun}s, found {count}: there is nothing to compare"
-            )
-    multinomial = config.likelihood == "multinomial" and config.values == "weighted"
-    if multinomial and interactions.matrix.data.min(initial=0) < 0:
-        raise DataError(
-            "the multinomial likelihood needs weights of at least 0, found "
-            f"{interactions.matrix.data.min():g}; set vae.likelihood=gaussian or vae.values=binary"
-        )
-
-
-def _collapse_message(report: EpochReport, config: VAEConfig) -> str:
-    return (
-        f"the latent space has collapsed: no unit of {report.latent_dim} is active after epoch "
-        f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
-        "vae.anneal_epochs"
-    )
 
 
 def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
