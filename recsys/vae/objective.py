@@ -8,7 +8,7 @@ from torch import Tensor
 from recsys.vae.encoder import Batch
 
 COMPOSITE_WEIGHTS = (3 / 20, 3 / 4, 1 / 10)
-"""RecVAE's mixture: N(0, I), the previous encoder's posterior, N(0, e^10)."""
+"""RecVAE's mixture: N(0, I), the posterior of an epoch ago, N(0, e^10)."""
 
 WIDE_LOG_VARIANCE = 10.0
 """Of the mixture's last part."""
