@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from scipy.sparse.linalg import svds
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 from recsys.index.exact import exact_search
-from recsys.recommendation import GroupLimit, Reason, Recommendation, RecommendationList
+from recsys.recommendation import GroupLimit, Recommendation, RecommendationList
 
 RIDGES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 FOLDS = 5
@@ -24,8 +25,6 @@ FEWEST_BEARERS = 3
 TEXT_DIM = 64
 _WORDS = re.compile(r"\w+")
 _IDS = frozenset({"item_id"})
-NEW: Reason = "attributes"
-"""Why a new item is recommended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +109,8 @@ class ColdItems:
         seen : sequence of collection of str
             Ids that each user is not given.
         limit : GroupLimit or None
-            Holds for known and new items together: where it leaves fewer new ones, more of the
-            known ones stay.
+            Holds for known and new items together: where it leaves room for fewer new ones, more
+            of the known ones stay.
         """
         depth = n_new + max((len(each) for each in seen), default=0)
         if limit is not None:
@@ -120,29 +119,47 @@ class ColdItems:
         titles = self.table.get("title", pd.Series([""] * len(self.ids))).to_list()
         longer = []
         for place, listed in enumerate(lists):
-            suited = [
-                Recommendation(str(self.ids.ids[at]), 0, float(score), titles[at] or None, NEW)
-                for at, score in zip(ranking.positions[place], ranking.scores[place], strict=True)
-                if at >= 0 and self.ids.ids[at] not in seen[place]
-            ]
-            longer.append(_ending_in(listed, suited, n_new, limit))
+            found = ranking.positions[place]
+            unseen = (str(each) for each in self.ids.ids[found[found >= 0]])
+            suited = (each for each in unseen if each not in seen[place])
+            known = [each.item for each in listed.items]
+            n_kept, new = _ending(known, suited, listed.requested, n_new, limit)
+            positions = self.ids.positions(new)
+            scores = self.vectors[positions] @ user_vectors[place]
+            added = (
+                Recommendation(item, rank, float(score), titles[at] or None, "attributes")
+                for rank, (item, score, at) in enumerate(
+                    zip(new, scores, positions, strict=True), start=n_kept + 1
+                )
+            )
+            longer.append(replace(listed, items=(*listed.items[:n_kept], *added)))
         return longer
 
 
-def _ending_in(
-    listed: RecommendationList,
-    suited: Sequence[Recommendation],
-    n_new: int,
-    limit: GroupLimit | None,
-) -> RecommendationList:
-    """Let a list end in at most `n_new` of the items that suit its user, the best first."""
-    for n in range(n_new, -1, -1):
-        kept = listed.items[: max(0, listed.requested - n)]
-        new = suited if limit is None else limit.room_for(suited, beside=kept)
-        if len(new) >= n:
-            break
-    ranked = (replace(each, rank=len(kept) + at) for at, each in enumerate(new[:n], start=1))
-    return replace(listed, items=(*kept, *ranked))
+def _ending(
+    known: Sequence[str], suited: Iterable[str], k: int, n_new: int, limit: GroupLimit | None
+) -> tuple[int, list[str]]:
+    """How many of the known items a list of k keeps, and which of the suited it ends in.
+
+    Examples
+    --------
+    >>> _ending(["a", "b", "c"], ["d", "e"], k=3, n_new=1, limit=None)
+    (2, ['d'])
+    >>> genres = GroupLimit({"a": "x", "b": "y", "d": "x", "e": "z"}, most=1)
+    >>> _ending(["a", "b", "c"], ["d", "e"], k=3, n_new=2, limit=genres)
+    (2, ['e'])
+    """
+    if limit is not None:
+        suited = limit.room_for(suited)
+    # Each known item takes the place of at most one of them.
+    some = list(islice(suited, n_new + len(known)))
+    for n in range(min(n_new, len(some)), 0, -1):
+        n_kept = min(len(known), k - n)
+        fitting = some if limit is None else limit.room_for(some, beside=known[:n_kept])
+        new = list(islice(fitting, n))
+        if len(new) == n:
+            return n_kept, new
+    return min(len(known), k), []
 
 
 def _features(table: pd.DataFrame) -> NDArray[np.float64]:

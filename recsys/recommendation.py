@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -117,18 +117,26 @@ class GroupLimit:
     cells: Mapping[str, str]
     most: int
 
-    def room_for(
-        self, others: Sequence[Recommendation], *, beside: Sequence[Recommendation]
-    ) -> list[Recommendation]:
-        """Give those that may be added one after the other to the items that a list holds."""
-        held = Counter(self.cells.get(each.item) for each in beside)
-        found = []
-        for each in others:
-            cell = self.cells.get(each.item)
+    def room_for(self, others: Iterable[str], *, beside: Iterable[str] = ()) -> Iterator[str]:
+        """Give the items that may be added one after the other to those that a list holds.
+
+        Parameters
+        ----------
+        others, beside : iterable of str
+            Item ids.
+
+        Examples
+        --------
+        >>> limit = GroupLimit({"a": "x", "b": "x", "c": "x", "d": "y"}, most=2)
+        >>> list(limit.room_for("bcde", beside="a"))
+        ['b', 'd', 'e']
+        """
+        held = Counter(map(self.cells.get, beside))
+        for item in others:
+            cell = self.cells.get(item)
             if cell is None or held[cell] < self.most:
                 held[cell] += 1
-                found.append(each)
-        return found
+                yield item
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
@@ -162,6 +162,19 @@ class Catalogue:
     shares: NDArray[np.float64]
     directions: Callable[[], NDArray[np.float32]]
 
+    @cached_property
+    def cells(self) -> Callable[[str], Mapping[str, str]]:
+        """Column -> item id -> cell, where it is not empty; new items have theirs as well."""
+
+        @cache
+        def cells(column: str) -> dict[str, str]:
+            pairs = zip(
+                self.table["item_id"], self.table[known_column(column, self.table)], strict=True
+            )
+            return {item: cell for item, cell in pairs if cell}
+
+        return cells
+
 
 @dataclass(frozen=True, eq=False)
 class AppliedRules:
@@ -196,9 +209,7 @@ class AppliedRules:
         if self.rules.at_most is None:
             return None
         column, most = self.rules.at_most
-        table = self.catalogue.table
-        pairs = zip(table["item_id"], table[known_column(column, table)], strict=True)
-        return GroupLimit({item: cell for item, cell in pairs if cell}, most)
+        return GroupLimit(self.catalogue.cells(column), most)
 
     @property
     def rearranges(self) -> bool:

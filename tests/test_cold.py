@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys.cold import ColdItems
+from recsys.cold import ColdItems, _ending
 from recsys.data.event_store import Event, EventStore
 from recsys.errors import ConfigError
-from recsys.recommendation import record_of
+from recsys.recommendation import GroupLimit, record_of
 from recsys.rules import Manner, Rules
 from recsys.serving.generation import Generation
 
@@ -135,19 +135,33 @@ def test_at_most_so_many_of_a_group_holds_for_known_and_new_items_together(with_
     assert found.items[0] == known.items[0]
 
 
-def test_new_items_that_the_limit_leaves_no_room_for_leave_their_places(with_new_items):
-    rules = Rules(at_most=("genre", 1), where="genre = 'Space' or genre = 'Detective'")
-    (known,) = with_new_items.recommend(items=["001"], k=2, rules=rules)
-    (found,) = with_new_items.recommend(items=["001"], k=2, n_new=2, rules=rules)
-    table = with_new_items.store.item_table.set_index("item_id")
-    assert sorted(table.loc[[each.item for each in found.items], "genre"]) == ["Detective", "Space"]
-    # One place of two for new items: only the genre that the known one has not is left.
-    (found,) = with_new_items.recommend(items=["001"], k=2, n_new=1, rules=rules)
-    assert found.items[0] == known.items[0]
-    assert len(set(table.loc[[each.item for each in found.items], "genre"])) == 2
+def test_a_new_item_that_the_limit_leaves_no_room_for_leaves_its_place(with_new_items):
     only = Rules(at_most=("genre", 1), where="genre = 'Space'")
     (found,) = with_new_items.recommend(items=["001"], k=2, n_new=1, rules=only)
-    assert len(found.items) == 1
+    assert [each.reason for each in found.items] == ["history"]  # the one of its genre is known
+    two = Rules(at_most=("genre", 2), where="genre = 'Space'")
+    (known,) = with_new_items.recommend(items=["001"], k=2, rules=two)
+    (found,) = with_new_items.recommend(items=["001"], k=2, n_new=1, rules=two)
+    assert [each.item for each in found.items] == [known.items[0].item, "new-2"]
+
+
+@pytest.mark.parametrize(
+    ("known", "k", "n_new", "most", "expected"),
+    [
+        ("abc", 3, 2, 9, (1, ["d", "e"])),
+        ("abc", 3, 0, 9, (3, [])),
+        ("abc", 3, 2, 1, (2, ["e"])),  # d shares with a; e, whose cell is empty, with nobody
+        ("abc", 3, 2, 2, (1, ["d", "e"])),
+        ("bc", 5, 2, 1, (2, ["d", "e"])),  # a list that is short of k keeps all that it has
+        ("", 1, 1, 1, (0, ["d"])),
+        ("abc", 3, 3, 1, (2, ["e"])),
+    ],
+)
+def test_a_list_ends_in_as_many_new_items_as_the_limit_has_room_for(
+    known, k, n_new, most, expected
+):
+    cells = {"a": "x", "b": "y", "c": "z", "d": "x", "f": "x"}
+    assert _ending(list(known), iter("def"), k, n_new, GroupLimit(cells, most)) == expected
 
 
 def test_a_new_item_that_was_met_since_is_not_given_again(with_new_items, tmp_path):

@@ -68,7 +68,19 @@ class Histories:
 def row_blocks(matrix: csr_array, size: int) -> Iterator[tuple[NDArray[np.int64], csr_array]]:
     """Cut a matrix into blocks of at most `size` rows: their places and themselves.
 
-    One that is a block already is given as it is: a copy costs as much as ranking by it.
+    One that is a block already is given as it is, not to be written to: a copy costs a service
+    as much as the sums that it is for.
+
+    Parameters
+    ----------
+    matrix : csr_array
+    size : int
+        At least 1.
+
+    Examples
+    --------
+    >>> [(list(map(int, rows)), block.shape) for rows, block in row_blocks(csr_array((3, 2)), 2)]
+    [([0, 1], (2, 2)), ([2], (1, 2))]
     """
     n = matrix.shape[0]
     for rows in blocks_of(n, size):

@@ -24,6 +24,9 @@ BLOCK_SCORES = 6_000_000
 FEW_QUERIES = 3
 """Queries up to which a search takes longer to read the vectors than to multiply by them."""
 
+MOST_OF_A_LIST = 0.005
+"""Share of the vectors up to which a list is short enough for most others to be ruled out."""
+
 LEAST_FOR_LEADING = 12 * 2**20
 """Bytes of vectors from which on a few queries look at their leading directions first: fewer lie in
 a processor's cache anyway."""
@@ -149,7 +152,8 @@ class ItemIndex:
         alone = len(queries) == 1
         is_narrow = added is None or added.nnz <= WIDE_SUPPORT * len(self)
         by_quick = alone and self.quick is not None and is_narrow and offset is None
-        by_leading = 1 <= len(queries) <= FEW_QUERIES and self._leading is not None
+        is_few = 1 <= len(queries) <= FEW_QUERIES and k <= MOST_OF_A_LIST * len(self)
+        by_leading = is_few and self._leading is not None
         if not (by_quick or by_leading):
             return self._search_blocks(queries, k, added, excluded, allowed, offset)
         permitted = np.ones((len(queries), len(self)), dtype=bool)

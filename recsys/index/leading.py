@@ -17,6 +17,9 @@ WIDEST_HEAD = 0.75
 SAMPLED = 2048
 """Vectors that the directions are found from, at most."""
 
+MOST_LOOKED_UP = 0.25
+"""Share of the vectors from which on one product with all costs less than a copy of these."""
+
 ROUNDING = 1e-5
 """What float32 may leave off a product, as a share of the lengths of its factors; amply. Tails are
 taken longer by as much of the squares."""
@@ -24,7 +27,7 @@ taken longer by as much of the squares."""
 
 @dataclass(frozen=True, eq=False)
 class LeadingDirections:
-    """The vectors along the principal directions that hold nearly all of their length.
+    """The vectors along the principal directions that hold nearly all of their squared length.
 
     A product is that of the heads, which lie along these directions, plus that of the tails, and
     the latter is at most the product of their lengths (Cauchy and Schwarz). Codes of members side
@@ -94,6 +97,7 @@ class LeadingDirections:
             than k.
         """
         heads = np.stack([np.einsum("i,ij->j", query, self.directions) for query in queries])
+        assert np.isfinite(heads).all(), "a query is not finite"
         about = products(heads, self.heads)
         if added is not None:
             about += added
@@ -113,9 +117,14 @@ class LeadingDirections:
                 at_most[likely] = -np.inf  # scored already
                 least = np.partition(scores, len(scores) - k)[len(scores) - k]
                 possible = np.flatnonzero(at_most >= least)
-                others = scores_of(possible, vectors, query, bonus)
-                likely = np.concatenate([likely, possible])
-                scores = np.concatenate([scores, others])
+                if len(possible) > MOST_LOOKED_UP * len(vectors):
+                    likely = np.flatnonzero(permitted[row])
+                    scores = products(query[None], vectors)[0, likely]
+                    scores = scores if bonus is None else scores + bonus[likely]
+                else:
+                    others = scores_of(possible, vectors, query, bonus)
+                    likely = np.concatenate([likely, possible])
+                    scores = np.concatenate([scores, others])
             found.append((likely, scores))
         return found
 

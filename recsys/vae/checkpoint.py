@@ -79,7 +79,8 @@ def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
     Raises
     ------
     ArtefactError
-        The file is damaged, or was written by a training on other data or with other settings.
+        The file is damaged, or was written by a training on other data, with other settings or
+        by another version.
     """
     groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "adam": {}, "past": {}}
     try:
@@ -94,8 +95,8 @@ def load_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
         raise ArtefactError(f"the checkpoint {path} is damaged; train without --resume") from error
     if state.get("identity") != identity:
         raise ArtefactError(
-            f"the checkpoint {path} is of a training on other data or with other settings; "
-            "train without --resume"
+            f"the checkpoint {path} is of a training on other data, with other settings or by "
+            "another version of recsys; train without --resume"
         )
     return Checkpoint(
         identity=identity,

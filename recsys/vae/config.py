@@ -39,8 +39,8 @@ class VAEConfig:
     autoencoder : bool
         No sampling and no KL: the plain denoising autoencoder.
     prior : {"standard", "composite"}
-        N(0, I), or RecVAE's mixture (Shenbin et al. 2020, section 3.2) with a user's last
-        posterior, see `recsys.vae.past`.
+        N(0, I), or RecVAE's mixture (Shenbin et al. 2020, section 3.2) with the posterior that
+        the user had last, which takes 800 bytes a user and member in training.
     kl_scale : {"per_click", "constant"}
         `kl_weight` times the number of the user's clicks, or `kl_weight` alone.
     kl_weight : float

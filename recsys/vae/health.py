@@ -9,6 +9,9 @@ from recsys.errors import DataError, TrainingError
 from recsys.vae.config import VAEConfig
 from recsys.vae.tally import EpochReport
 
+STEPS_TO_COME_ALIVE = 200
+"""Steps of the optimiser that a latent space may take before no active unit is a collapse."""
+
 
 def check_data(interactions: Interactions, config: VAEConfig) -> None:
     """Refuse data that a VAE of these settings cannot be trained on.
@@ -54,10 +57,20 @@ def check_finite(loss: float, module: torch.nn.Module, epoch: int, learning_rate
         )
 
 
-def collapse_message(report: EpochReport, config: VAEConfig) -> str:
-    """Say that no latent unit is active, and what may help."""
-    return (
-        f"the latent space has collapsed: no unit of {report.latent_dim} is active after epoch "
-        f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
-        "vae.anneal_epochs"
-    )
+def check_alive(report: EpochReport, config: VAEConfig, steps_per_epoch: int) -> None:
+    """Stop where no latent unit is active although the space has had its time to come alive.
+
+    Raises
+    ------
+    TrainingError
+        Says what may help.
+    """
+    if report.active_units or config.autoencoder:
+        return
+    steps = (report.epoch - config.anneal_epochs) * steps_per_epoch
+    if steps >= STEPS_TO_COME_ALIVE or report.epoch == report.n_epochs:
+        raise TrainingError(
+            f"the latent space has collapsed: no unit of {report.latent_dim} is active after epoch "
+            f"{report.epoch}; lower vae.kl_weight (now {config.kl_weight:g}) or raise "
+            "vae.anneal_epochs"
+        )

@@ -8,7 +8,7 @@ from torch import Tensor
 from recsys.vae.encoder import Batch
 
 COMPOSITE_WEIGHTS = (3 / 20, 3 / 4, 1 / 10)
-"""RecVAE's mixture: N(0, I), the posterior of an epoch ago, N(0, e^10)."""
+"""RecVAE's mixture: N(0, I), the posterior that the user had last, N(0, e^10)."""
 
 WIDE_LOG_VARIANCE = 10.0
 """Of the mixture's last part."""
@@ -40,7 +40,8 @@ def composite_kl(
 ) -> Tensor:
     """One-sample estimate of KL(q || composite prior), a mixture in each dimension.
 
-    Source: Shenbin et al. 2020, section 3.2; nats, shape (n_users,).
+    Source: Shenbin et al. 2020, section 3.2, but for what the old posterior is of: see
+    `recsys.vae.past`. Nats, shape (n_users,).
     """
     standard, previous, wide = map(math.log, COMPOSITE_WEIGHTS)
     squares = latents.square()

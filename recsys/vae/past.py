@@ -3,12 +3,18 @@
 import torch
 from torch import Tensor
 
+LARGEST = torch.finfo(torch.float16).max
+"""Beyond it half precision has infinity alone, which would make the next gradient NaN."""
+
 
 class PastPosteriors:
     """Gaussian posteriors by user, in half precision: 4 bytes a user and latent dimension.
 
-    Each user is seen once an epoch, so what is remembered is an epoch old. N(0, I) stands for
-    whom nothing is remembered of yet.
+    RecVAE (Shenbin et al. 2020, section 3.2) encodes each whole history by the encoder of the
+    epoch before. This remembers what training found anyway: of the items that were not dropped,
+    and an epoch old on average, each user being seen once an epoch. It is level with theirs and
+    saves a pass through an encoder (docs/experiments.md). N(0, I) stands for whom nothing is
+    remembered of yet.
 
     Parameters
     ----------
@@ -27,8 +33,8 @@ class PastPosteriors:
 
     def remember(self, users: Tensor, means: Tensor, log_variances: Tensor) -> None:
         """Put new posteriors in the place of the old ones."""
-        self.means[users] = means.half()
-        self.log_variances[users] = log_variances.half()
+        self.means[users] = means.clamp(-LARGEST, LARGEST).half()
+        self.log_variances[users] = log_variances.clamp(-LARGEST, LARGEST).half()
 
     def state(self) -> dict[str, Tensor]:
         """Both tables by name."""

@@ -24,7 +24,7 @@ from recsys.ranking import Scorer
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.encoder import Batch
-from recsys.vae.health import check_data, check_finite, collapse_message
+from recsys.vae.health import check_alive, check_data, check_finite
 from recsys.vae.labels import Labels
 from recsys.vae.member import Member, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
@@ -34,9 +34,6 @@ from recsys.vae.sampled import members_of
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.spectrum import factors_of_members, start_members
 from recsys.vae.tally import EpochReport, Tally
-
-STEPS_TO_COME_ALIVE = 200
-"""Steps of the optimiser that a latent space may take before no active unit is a collapse."""
 
 CHECKPOINT_HOLDS = "weights, moments, past"
 """An older version's checkpoint, which holds less, is of another identity."""
@@ -117,8 +114,7 @@ def train(
             # Reported first: a kill repeats epochs, and never loses their reports.
             if on_epoch is not None:
                 on_epoch(report)
-            if run.has_collapsed(report):
-                raise TrainingError(collapse_message(report, config))
+            check_alive(report, config, run.steps_per_epoch)
             is_due = run.epoch == run.n_epochs or seconds <= CHECKPOINT_SHARE * run.seconds
             if checkpoint is not None and is_due:
                 started = time.perf_counter()
@@ -284,13 +280,6 @@ class _Run:
     def _is_due(self) -> bool:
         """Whether this epoch is one to validate after."""
         return self.epoch == self.n_epochs or self.epoch % self.training.validate_every == 0
-
-    def has_collapsed(self, report: EpochReport) -> bool:
-        """Whether no unit is active although the space has had its time to come alive."""
-        if report.active_units or self.config.autoencoder:
-            return False
-        steps = (self.epoch - self.config.anneal_epochs) * self.steps_per_epoch
-        return steps >= STEPS_TO_COME_ALIVE or self.epoch == self.n_epochs
 
     def out_of_patience(self) -> bool:
         """Whether `patience` validations have passed without a new best."""

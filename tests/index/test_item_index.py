@@ -44,6 +44,7 @@ def one_by_one(index, queries, k, excluded=None, allowed=None):
 def narrow_heads(patch):
     """Look at leading directions first, at few of them, however small and round the data are."""
     patch.setattr(module, "LEAST_FOR_LEADING", 0)
+    patch.setattr(module, "MOST_OF_A_LIST", np.inf)
     patch.setattr(leading, "WIDEST_HEAD", 2.0)
     patch.setattr(leading, "HEAD_SHARE", 0.4)
 
@@ -127,6 +128,7 @@ def test_a_few_queries_by_heads_rank_as_many_do(monkeypatch, offset, few):
     rng = np.random.default_rng(1)
     vectors, queries = two_alike(rng, 3_000, 40), two_alike(rng, 24, 40)
     monkeypatch.setattr(module, "LEAST_FOR_LEADING", 0)
+    monkeypatch.setattr(module, "MOST_OF_A_LIST", 0.02)
     index = ItemIndex.of(vectors)
     added = random_added(rng, 24, 3_000, 0.3, tied=False)
     excluded = random_exclusions(rng, 24, 3_000)
@@ -140,6 +142,31 @@ def test_a_few_queries_by_heads_rank_as_many_do(monkeypatch, offset, few):
         found = index.search(queries[rows], 50, **rules)
         np.testing.assert_array_equal(found.positions, whole.positions[rows])
         np.testing.assert_allclose(found.scores, whole.scores[rows], rtol=1e-5, atol=1e-5)
+
+
+def test_queries_that_the_directions_say_nothing_of_are_scored_by_one_product(monkeypatch):
+    rng = np.random.default_rng(2)
+    vectors = two_alike(rng, 2_000, 40)
+    # Along what the two members do not share: nearly all of such a query is tail.
+    queries = np.hstack([np.ones((3, 20)), -np.ones((3, 20))]).astype(np.float32)
+    queries += rng.normal(size=queries.shape).astype(np.float32)
+    monkeypatch.setattr(module, "LEAST_FOR_LEADING", 0)
+    index = ItemIndex.of(vectors)
+    heads = index._leading
+    looked_at = heads.search(vectors, queries, 10, np.ones((3, 2_000), dtype=bool), None)
+    assert max(len(positions) for positions, _ in looked_at) == 2_000
+    few = index.search(queries, 10)
+    np.testing.assert_array_equal(few.positions, exact_search(vectors, queries, 10).positions)
+
+
+def test_a_long_list_is_no_use_of_leading_directions(monkeypatch):
+    monkeypatch.setattr(module, "LEAST_FOR_LEADING", 0)
+    rng = np.random.default_rng(3)
+    index = ItemIndex.of(two_alike(rng, 2_000, 40))
+    index.search(two_alike(rng, 1, 40), 11)
+    assert "_leading" not in vars(index)
+    index.search(two_alike(rng, 1, 40), 10)
+    assert "_leading" in vars(index)
 
 
 def test_ties_at_the_cut_go_to_the_lower_positions():

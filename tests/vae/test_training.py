@@ -32,7 +32,7 @@ SHORT = TrainingConfig(epochs=4, batch_size=8, learning_rate=0.01, validate_ever
 FAMILY = {
     "two members": replace(SMALL, members=2),
     "sampled softmax": replace(SMALL, softmax="sampled", negatives=3),
-    "multinomial, standard prior": SMALL,
+    "multinomial, standard prior": replace(SMALL, prior="standard"),
     "composite prior": replace(SMALL, prior="composite"),
     "gaussian ratings": replace(SMALL, likelihood="gaussian", values="weighted"),
     "gaussian, all entries": replace(SMALL, likelihood="gaussian", kl_scale="constant"),
