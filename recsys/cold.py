@@ -119,17 +119,17 @@ class ColdItems:
         titles = self.table.get("title", pd.Series([""] * len(self.ids))).to_list()
         longer = []
         for place, listed in enumerate(lists):
-            found = ranking.positions[place]
-            unseen = (str(each) for each in self.ids.ids[found[found >= 0]])
-            suited = (each for each in unseen if each not in seen[place])
+            is_found = ranking.positions[place] >= 0
+            found = ranking.positions[place, is_found]
+            score_of = np.zeros(len(self.ids), dtype=np.float32)
+            score_of[found] = ranking.scores[place, is_found]
+            suited = (str(each) for each in self.ids.ids[found] if each not in seen[place])
             known = [each.item for each in listed.items]
             n_kept, new = _ending(known, suited, listed.requested, n_new, limit)
-            positions = self.ids.positions(new)
-            scores = self.vectors[positions] @ user_vectors[place]
             added = (
-                Recommendation(item, rank, float(score), titles[at] or None, "attributes")
-                for rank, (item, score, at) in enumerate(
-                    zip(new, scores, positions, strict=True), start=n_kept + 1
+                Recommendation(item, rank, float(score_of[at]), titles[at] or None, "attributes")
+                for rank, (item, at) in enumerate(
+                    zip(new, self.ids.positions(new), strict=True), start=n_kept + 1
                 )
             )
             longer.append(replace(listed, items=(*listed.items[:n_kept], *added)))

@@ -168,6 +168,7 @@ class Catalogue:
 
         @cache
         def cells(column: str) -> dict[str, str]:
+            _check_known(self.table)
             pairs = zip(
                 self.table["item_id"], self.table[known_column(column, self.table)], strict=True
             )
@@ -283,13 +284,11 @@ class AppliedRules:
     @cached_property
     def _group_of(self) -> NDArray[np.int64]:
         """The number of each item's cell; -1 where it is empty, or cells do not count."""
-        n_items = len(self.catalogue.items)
-        if self.rules.at_most is None:
-            return np.full(n_items, -1, dtype=np.int64)
-        table = attributes_of(self.catalogue.items, self.catalogue.table)
-        cells = table[known_column(self.rules.at_most[0], table)]
-        numbers, _ = pd.factorize(cells)
-        return np.where(cells == "", -1, numbers).astype(np.int64)
+        items = self.catalogue.items
+        if self.limit is None:
+            return np.full(len(items), -1, dtype=np.int64)
+        numbers, _ = pd.factorize(pd.Series(items.ids, dtype=object).map(self.limit.cells))
+        return numbers.astype(np.int64)
 
 
 def attributes_of(items: IdMap, table: pd.DataFrame) -> pd.DataFrame:
@@ -300,12 +299,16 @@ def attributes_of(items: IdMap, table: pd.DataFrame) -> pd.DataFrame:
     ConfigError
         Nothing is known of any item.
     """
+    _check_known(table)
+    return rows_of(table, "item_id", items)
+
+
+def _check_known(table: pd.DataFrame) -> None:
     if table.empty:
         raise ConfigError(
             "nothing is known of the items that a rule could look at: run "
             "`recsys ingest --items FILE` with a file of their attributes"
         )
-    return rows_of(table, "item_id", items)
 
 
 def _first_of_groups(groups: NDArray[np.int64], most: int) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from recsys.errors import ArtefactError
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
+OTHER_TRAINING = "of a training on other data, with other settings or by another version"
 CHECKPOINT = Checkpoint(
     identity="run",
     epoch=7,
@@ -81,5 +82,5 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_with_its_path(tmp_path)
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, CHECKPOINT)
-    with pytest.raises(ArtefactError, match="of a training on other data, with other settings or by another version"):
+    with pytest.raises(ArtefactError, match=OTHER_TRAINING):
         load_checkpoint(path, "another run", CPU)

@@ -212,7 +212,7 @@ def test_a_training_with_labels_goes_on_to_the_bit(data, tmp_path, on):
     with pytest.raises(StoppedError):
         train(data, SMALL, SHORT, labels=labels, checkpoint=path, on_epoch=stop)
     other = camps(on, len(labels.positions), 3)
-    with pytest.raises(ArtefactError, match="other data, with other settings or by another version"):
+    with pytest.raises(ArtefactError, match="other data, with other settings or by another"):
         train(data, SMALL, SHORT, labels=other, checkpoint=path)
     assert same_bits(train(data, SMALL, SHORT, labels=labels, checkpoint=path), whole_run)
 
