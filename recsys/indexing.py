@@ -55,10 +55,12 @@ def build_index(
     histories = Histories(store.interactions, vae.items)
     latent_dim = vae.latent_dim
     user_directions = ItemIndex.of(np.empty((0, latent_dim), dtype=np.float32))
+    user_lengths = np.empty(len(histories.users), dtype=np.float32)
     moments = _Moments(latent_dim)
     for rows in blocks_of(len(histories.users), block_size):
         codes = vae.encode(histories.rows(rows))
         user_directions.add(unit_vectors(codes))
+        user_lengths[rows] = np.linalg.norm(codes, axis=1)
         moments.add(codes)
         if progress is not None:
             progress(int(rows[-1]) + 1, len(histories.users))
@@ -69,6 +71,7 @@ def build_index(
         items=replace(ItemIndex.of(vectors), quick=quick),
         item_directions=ItemIndex.of(score_directions(vectors[:, :-1], moments.covariance)),
         user_directions=user_directions,
+        user_lengths=user_lengths,
         users=histories.users,
         model=model,
         data=store.artefact,

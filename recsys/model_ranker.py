@@ -12,7 +12,7 @@ from recsys.fusion import SparsePath
 from recsys.index.item_index import ItemIndex
 from recsys.ranking import Ranking, top_k
 from recsys.rules import AppliedRules
-from recsys.vae.model import VAE
+from recsys.vae.model import VAE, with_ones
 
 RANKED_AT_ONCE = 256
 """Users whose scores on the item-item path are held at once."""
@@ -23,9 +23,9 @@ class _Asked:
     """What a block of users is ranked by."""
 
     histories: csr_array
+    vectors: NDArray[np.float32]
     exclude_seen: bool
     rules: AppliedRules | None
-    explore: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ class ModelRanker:
         exclude_seen: bool = True,
         rules: AppliedRules | None = None,
         explore: int | None = None,
+        codes: NDArray[np.float32] | None = None,
     ) -> Ranking:
         """Rank the k best items for each history; an empty one is ranked by popularity.
 
@@ -57,6 +58,8 @@ class ModelRanker:
         rules : AppliedRules or None
         explore : int or None
             A seed: lists are then ranked by codes drawn from the posteriors, not by their means.
+        codes : float32 or None, shape (n_users, latent_dim)
+            The posteriors' means, where they are known already; not for exploring.
         """
         check_k(k)
         k = min(k, len(self.items))
@@ -64,7 +67,13 @@ class ModelRanker:
         ranking = Ranking(np.empty((n_users, k), np.int64), np.empty((n_users, k), np.float32))
         at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
         for rows, block in row_blocks(histories, at_once):
-            found = self._ranked(_Asked(block, exclude_seen, rules, explore), k)
+            if explore is not None:
+                vectors = self.vae.drawn_user_vectors(block, explore)
+            elif codes is not None:
+                vectors = with_ones(codes[rows])
+            else:
+                vectors = self.vae.user_vectors(block)
+            found = self._ranked(_Asked(block, vectors, exclude_seen, rules), k)
             ranking.positions[rows], ranking.scores[rows] = found.positions, found.scores
         return ranking
 
@@ -80,7 +89,8 @@ class ModelRanker:
         short = np.flatnonzero(_is_short(ranking) & ~_is_short(best))
         while len(short) and depth < n_items:
             depth = min(8 * depth, n_items)
-            best = self._best(replace(asked, histories=asked.histories[short]), depth)
+            left = replace(asked, histories=asked.histories[short], vectors=asked.vectors[short])
+            best = self._best(left, depth)
             deeper = rules.choose(best, k)
             ranking.positions[short], ranking.scores[short] = deeper.positions, deeper.scores
             short = short[_is_short(deeper) & ~_is_short(best)]
@@ -89,12 +99,8 @@ class ModelRanker:
     def _best(self, asked: _Asked, k: int) -> Ranking:
         histories, rules = asked.histories, asked.rules
         allowed = None if rules is None else rules.allowed
-        if asked.explore is None:
-            queries = self.vae.user_vectors(histories)
-        else:
-            queries = self.vae.drawn_user_vectors(histories, asked.explore)
         ranking = self.items.search(
-            queries,
+            asked.vectors,
             k,
             added=None if self.sparse is None else self.sparse.scores(histories),
             excluded=histories if asked.exclude_seen else None,

@@ -100,7 +100,7 @@ class Recommender:
                 "ingest.rating_column, or train with -S vae.likelihood=multinomial"
             )
 
-    @property
+    @cached_property
     def index_is_older(self) -> bool:
         """Whether the users' neighbours were found in other data than today's."""
         built_from = self.index.artefact.manifest.fingerprints["events"]
@@ -181,15 +181,17 @@ class Recommender:
         if sum(given is not None for given in (users, items, histories)) != 1:
             raise ConfigError("give exactly one of users, items and histories")
         names: Sequence[str | None]
+        rows = None
         if users is not None:
             names = known = checked_ids(users, "users")
-            matrix = self.histories(self.users.positions(known))
+            rows = self.users.positions(known)
+            matrix = self.histories(rows)
         elif items is not None:
             names, matrix = [None], self._liked(checked_ids(items, "items"))
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
-        return self.lists_of(names, matrix, Manner(**manner))
+        return self.lists_of(names, matrix, Manner(**manner), rows=rows)
 
     def lists_of(
         self,
@@ -197,6 +199,7 @@ class Recommender:
         matrix: csr_array,
         manner: Manner,
         met: Sequence[Collection[str]] = (),
+        rows: NDArray[np.int64] | None = None,
     ) -> list[RecommendationList]:
         """Recommend for histories over the model's catalogue; see `recommend`.
 
@@ -208,12 +211,15 @@ class Recommender:
         manner : Manner
         met : sequence of collection of str
             New items that each has met since the workspace's data; nothing said: none.
+        rows : int64 or None, shape (len(names),)
+            Where `matrix` holds a known user's history as it is, that user's position; else -1.
         """
         k, rules, explore = manner.k, self.applied(manner.rules), manner.explore
         if explore is not None:
             self.vae.require_codes("what is uncertain is told")
+        codes = None if rows is None or explore is not None else self._codes(matrix, rows)
         ranking = self.ranker(
-            matrix, k, exclude_seen=manner.exclude_seen, rules=rules, explore=explore
+            matrix, k, exclude_seen=manner.exclude_seen, rules=rules, explore=explore, codes=codes
         )
         lengths = np.diff(matrix.indptr)
         lists = [
@@ -236,6 +242,17 @@ class Recommender:
                 known.update(since)
             lists = self.cold.last_places(lists, vectors, manner.n_new, allowed, seen, rules.limit)
         return lists
+
+    def _codes(self, matrix: csr_array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encode histories, but for those that were encoded when the index was built."""
+        lengths = self.index.user_lengths
+        if lengths is None or self.index_is_older:
+            return self.vae.encode(matrix)
+        codes = self.index.user_directions.vectors[rows] * lengths[rows, None]
+        changed = np.flatnonzero(rows < 0)
+        if len(changed):
+            codes[changed] = self.vae.encode(matrix[changed])
+        return codes
 
     @cached_property
     def cold(self) -> ColdItems:

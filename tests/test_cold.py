@@ -12,7 +12,7 @@ from recsys.data.event_store import Event, EventStore
 from recsys.errors import ConfigError
 from recsys.recommendation import GroupLimit, record_of
 from recsys.rules import Manner, Rules
-from recsys.serving.generation import Generation
+from recsys.serving.generation import Asked, Generation
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
@@ -170,8 +170,7 @@ def test_a_new_item_that_was_met_since_is_not_given_again(with_new_items, tmp_pa
     user = str(with_new_items.users.ids[0])
 
     def last_item():
-        asked = generation.asked(Manner(k=8, n_new=1), user=user)
-        (answer,) = generation.answers([asked])
+        (answer,) = generation.answers([Asked(Manner(k=8, n_new=1), user)])
         return answer["items"][-1]["item"]
 
     given = last_item()

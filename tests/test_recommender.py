@@ -9,9 +9,11 @@ from recsys.data.artefact import open_interactions, save_interactions
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events, Interactions, csr_from_pairs
 from recsys.errors import ArtefactError, ConfigError, UnknownIdError
+from recsys.index.artefact import LENGTHS_FILE
 from recsys.recommendation import to_frame
 from recsys.recommender import Recommender
-from recsys.rules import Rules
+from recsys.rules import Manner, Rules
+from recsys.storage import _write_manifest, read_manifest
 from recsys.vae.artefact import save_model
 
 ALL = 10_000
@@ -257,6 +259,44 @@ def test_a_workspace_that_is_not_whole_is_refused_naming_the_command(tmp_path, w
         Recommender.load(tmp_path)
 
 
+# --- codes of users, kept with the index
+
+
+def turned_around(recommender):
+    """The same, but for kept codes that point the other way: who reads them is found out."""
+    index = recommender.index
+    other = replace(index)
+    vars(other)["user_lengths"] = -index.user_lengths
+    return replace(recommender, index=other)
+
+
+def test_the_code_of_a_history_that_was_indexed_is_not_made_again(recommender):
+    user = recommender.users.ids[0]
+    position = recommender.users.positions([user])
+    both = csr_array(np.repeat(recommender.histories(position).toarray(), 2, axis=0))
+    names, manner = [user, None], Manner(k=5)
+    for each in (recommender, turned_around(recommender)):
+        as_indexed, as_changed = each.lists_of(names, both, manner, rows=np.array([*position, -1]))
+        same = items_of(as_indexed) == items_of(as_changed)
+        assert same == (each is recommender)
+        assert items_of(as_changed) == items_of(recommender.recommend([user], k=5)[0])
+
+
+def test_an_index_without_lengths_of_codes_serves_the_same_lists(recommender, copy_of_workspace):
+    root = copy_of_workspace()
+    manifest = read_manifest(root / "index")
+    del manifest.files[LENGTHS_FILE]
+    _write_manifest(root / "index", manifest)
+    (root / "index" / LENGTHS_FILE).unlink()
+    users = list(recommender.users.ids[:9])
+    before = Recommender.load(root)
+    assert before.index.user_lengths is None
+    expected = recommender.recommend(users, k=5)
+    assert [items_of(each) for each in before.recommend(users, k=5)] == list(
+        map(items_of, expected)
+    )
+
+
 # --- data that are newer than the model
 
 
@@ -306,6 +346,8 @@ def test_data_newer_than_the_model_are_joined_by_id(recommender, recommender_of_
 def test_a_user_who_is_new_is_folded_in(recommender, recommender_of_newer_data):
     (each,) = recommender_of_newer_data.recommend(["newcomer"], k=5)
     assert items_of(each) == items_of(recommender.recommend(items=["001"], k=5)[0])
+    turned = turned_around(recommender_of_newer_data)
+    assert turned.recommend(["newcomer"], k=5) == [each]  # the index was built from other data
     assert recommender_of_newer_data.similar_users("newcomer", k=3)[0].id in recommender.users
 
 

@@ -7,7 +7,7 @@ nothing is counted twice and nothing that was acknowledged is ever lost.
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +67,7 @@ class EventStore:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = EventStore(Path(folder) / "events.sqlite")
     ...     store.append([Event("ann", "007", 1.0, 0.0), Event("bob", "x", 1.0, 0.0)])
-    ...     [each.item for each in store.of_user("ann")]
+    ...     [each.item for each in store.of_users(["ann", "eve"])["ann"]]
     ...     store.close()
     2
     ['007']
@@ -120,9 +120,27 @@ class EventStore:
                     counts.append(connection.total_changes)
             return [after - before for before, after in pairwise(counts)]
 
-    def of_user(self, user: str, after: int = 0) -> list[Event]:
-        """Give one user's events with a position above `after`, oldest first."""
-        return self._select("WHERE user = ? AND position > ?", (user, after))
+    def of_users(self, users: Collection[str], after: int = 0) -> dict[str, list[Event]]:
+        """Give the events of some users with a position above `after`, each user's oldest first.
+
+        Parameters
+        ----------
+        users : collection of str
+            A few hundred at most.
+        after : int
+
+        Returns
+        -------
+        dict of str to list of Event
+            Without those who have none.
+        """
+        found: dict[str, list[Event]] = {}
+        if not users:
+            return found
+        asked = ", ".join("?" * len(users))
+        for event in self._select(f"WHERE user IN ({asked}) AND position > ?", (*users, after)):
+            found.setdefault(event.user, []).append(event)
+        return found
 
     def between(self, after: int, last: int) -> list[Event]:
         """Give everybody's events with a position above `after` and up to `last`."""

@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from recsys import storage
 from recsys.data.id_store import load_ids, save_ids
 from recsys.data.ids import IdMap
@@ -14,6 +17,9 @@ from recsys.index.quick import Measured, QuickIndex
 KIND = "index"
 FORMAT_VERSION = 2
 QUICK_FILE = "items_quick.faiss"
+LENGTHS_FILE = "user_lengths.npy"
+"""An index that was built before there was this file is read as well."""
+
 MADE_BY = "recsys index"
 
 
@@ -57,6 +63,20 @@ class ServingIndex:
         return ItemIndex.load(self.artefact.file("user_directions.faiss"))
 
     @cached_property
+    def user_lengths(self) -> NDArray[np.float32] | None:
+        """Lengths of the codes whose directions are indexed; shape (n_users,); None: not kept."""
+        if LENGTHS_FILE not in self.artefact.manifest.files:
+            return None
+        path = self.artefact.file(LENGTHS_FILE)
+        try:
+            lengths = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError):
+            lengths = None
+        if not isinstance(lengths, np.ndarray) or lengths.shape != (len(self.user_directions),):
+            raise ArtefactError(f"{path} is not a list of lengths; run `{MADE_BY}`")
+        return lengths.astype(np.float32, copy=False)
+
+    @cached_property
     def users(self) -> IdMap:
         """Who had a history when the index was built."""
         return load_ids(self.artefact.file("users.parquet"), "user", MADE_BY)
@@ -68,6 +88,7 @@ def save_index(
     items: ItemIndex,
     item_directions: ItemIndex,
     user_directions: ItemIndex,
+    user_lengths: NDArray[np.float32],
     users: IdMap,
     model: storage.Artefact,
     data: storage.Artefact,
@@ -79,7 +100,7 @@ def save_index(
     ----------
     path : Path
         Replaced whole; a crash leaves what stood there.
-    items, item_directions, user_directions, users
+    items, item_directions, user_directions, user_lengths, users
         As in `ServingIndex`.
     model, data : storage.Artefact
         The vectors' model, and the interactions whose users are indexed.
@@ -109,6 +130,7 @@ def save_index(
             quick.save(folder / QUICK_FILE)
         item_directions.save(folder / "item_directions.faiss")
         user_directions.save(folder / "user_directions.faiss")
+        np.save(folder / LENGTHS_FILE, user_lengths, allow_pickle=False)
         save_ids(users, folder / "users.parquet")
 
 

@@ -18,10 +18,10 @@ from recsys.data.event_store import Event
 from recsys.errors import ArtefactError, ConfigError, DataError, RecsysError, UnknownIdError
 from recsys.recommendation import neighbour_record
 from recsys.recommender import ItemPath
-from recsys.rules import Manner
 from recsys.serving import schemas
+from recsys.serving.generation import Asked
 from recsys.serving.poems import MissingPartError
-from recsys.serving.served import AskedOf, Served
+from recsys.serving.served import Served
 from recsys.serving.watching import metrics_response
 from recsys.verse.answers import Among, written_record
 from recsys.verse.composing import Sampling
@@ -164,26 +164,23 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
     @app.post("/recommend", response_model=schemas.RecommendedList, tags=["recommend"])
     async def recommend(asked: schemas.RecommendAsked) -> Response:
         """Recommend for a user, with all that has happened, or for a list of items."""
-        generation = served.current
-        one = generation.asked(asked.manner(), user=asked.user, items=asked.items)
-        return _answer(await served.ranked(AskedOf(generation, one)))
+        return _answer(await served.ranked(Asked(asked.manner(), asked.user, asked.items)))
 
     @app.post("/recommend/batch", response_model=schemas.Batch, tags=["recommend"])
     async def recommend_batch(asked: schemas.BatchAsked) -> Response:
         """Recommend for many users; those of whom nothing is known are named apart."""
-        generation, manner = served.current, asked.manner()
-
-        def look_up() -> tuple[list[AskedOf], list[str]]:
-            known, unknown = [], []
-            for user in asked.users:
-                try:
-                    known.append(AskedOf(generation, generation.asked(manner, user=user)))
-                except UnknownIdError:
-                    unknown.append(user)
-            return known, unknown
-
-        known, unknown = await _in_thread(look_up)
-        lists = await asyncio.gather(*(served.ranked(each) for each in known))
+        manner = asked.manner()
+        ranked = (served.ranked(Asked(manner, user)) for user in asked.users)
+        lists, unknown = [], []
+        for user, found in zip(
+            asked.users, await asyncio.gather(*ranked, return_exceptions=True), strict=True
+        ):
+            if isinstance(found, UnknownIdError):
+                unknown.append(user)
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                lists.append(found)
         return _answer({"lists": lists, "unknown": unknown})
 
     @app.post("/events", response_model=schemas.Accepted, status_code=201, tags=["recommend"])
@@ -252,7 +249,7 @@ def _add_catalogue(app: FastAPI, served: Served) -> None:
     async def history(user: str) -> Response:
         """Give the items of a user's history that the model knows, with all that has happened."""
         generation = served.current
-        columns = (await _in_thread(partial(generation.asked, Manner(), user=user))).columns
+        columns = (await _in_thread(partial(generation.history, user))).columns
         found = [generation.attributes.rows[each] for each in columns.tolist()]
         return _answer({"items": found, "total": len(found)})
 

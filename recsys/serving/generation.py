@@ -1,6 +1,6 @@
 """One loaded workspace behind the service; a newer one takes its place whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.data.event_store import EventStore
+from recsys.data.event_store import Event, EventStore
 from recsys.data.folding import EVENTS_THROUGH
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
 from recsys.recommendation import RecommendationList, record_of
@@ -28,20 +28,36 @@ class Asked:
 
     Parameters
     ----------
-    user : str or None
-    columns : int64, shape (n,)
-        Positions of the history in the catalogue, ascending, each once.
-    values : float32, shape (n,)
     manner : Manner
-    met : frozenset of str
-        Items outside the catalogue that the user has met since the workspace's data.
+    user : str or None
+    items : sequence of str
+        That count as liked, beside the user's history.
     """
 
-    user: str | None
+    manner: Manner
+    user: str | None = None
+    items: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What a list is made from.
+
+    Parameters
+    ----------
+    columns : int64, shape (n,)
+        Positions in the catalogue, ascending, each once.
+    values : float32, shape (n,)
+    row : int
+        The user's position in the workspace's data where the history is the one there; else -1.
+    met : frozenset of str
+        Items outside the catalogue that the user has met since.
+    """
+
     columns: NDArray[np.int64]
     values: NDArray[np.float32]
-    manner: Manner
-    met: frozenset[str] = frozenset()
+    row: int
+    met: frozenset[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +88,12 @@ class Generation:
         """
         generation = cls(root, Recommender.load(root, device=device), events)
         liked = str(generation.recommender.items.ids[0])
-        first = generation.asked(Manner(k=1), items=[liked])
-        (answer,) = generation.answers([first])
+        (answer,) = generation.answers([Asked(Manner(k=1), items=[liked])])
         if isinstance(answer, Exception):
             raise answer
         # Whatever is read later could by then have been replaced on disk.
         index = generation.recommender.index
-        _ = (index.item_directions, index.user_directions, index.users)
+        _ = (index.item_directions, index.user_directions, index.user_lengths, index.users)
         _ = (generation.attributes, generation.poems)
         return generation
 
@@ -86,22 +101,6 @@ class Generation:
     def fingerprint(self) -> str:
         """Of the model."""
         return self.recommender.index.model_fingerprint
-
-    def asked(self, manner: Manner, *, user: str | None = None, items: Sequence[str] = ()) -> Asked:
-        """Look a history up: a user's, with what has happened since, and a list of items.
-
-        Raises
-        ------
-        UnknownIdError
-            A user of whom nothing is known, or an item that the model has not met.
-        """
-        value_of, met = ({}, frozenset[str]()) if user is None else self._history_of(user)
-        if items:
-            liked = self.recommender.items.positions(items).tolist()
-            value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
-        columns = sorted(value_of)
-        values = np.array([value_of[each] for each in columns], dtype=np.float32)
-        return Asked(user, np.array(columns, dtype=np.int64), values, manner, met)
 
     def answers(self, block: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
         """Rank a block of histories; what was asked in one manner is ranked together.
@@ -112,11 +111,20 @@ class Generation:
             A record each, as `recsys recommend` gives it, or why there is none.
         """
         answers: list[dict[str, Any] | Exception] = [ConfigError("not asked")] * len(block)
-        order = sorted(range(len(block)), key=lambda place: hash(block[place].manner))
-        for _, places in groupby(order, key=lambda place: block[place].manner):
-            together = list(places)
+        users = {each.user for each in block if each.user is not None}
+        events = self.events.of_users(users, self._events_through)
+        histories: dict[int, History] = {}
+        for place, asked in enumerate(block):
             try:
-                lists = self._ranked([block[place] for place in together])
+                histories[place] = self.history(asked.user, asked.items, events)
+            except RecsysError as error:
+                answers[place] = error
+        order = sorted(histories, key=lambda place: hash(block[place].manner))
+        for manner, places in groupby(order, key=lambda place: block[place].manner):
+            together = list(places)
+            names = [block[place].user for place in together]
+            try:
+                lists = self._ranked(names, [histories[place] for place in together], manner)
             except RecsysError as error:
                 for place in together:
                     answers[place] = error
@@ -125,19 +133,61 @@ class Generation:
                     answers[place] = record_of(listed)
         return answers
 
-    def _ranked(self, block: Sequence[Asked]) -> list[RecommendationList]:
-        indptr = np.cumsum([0, *(len(each.columns) for each in block)])
-        columns = np.concatenate([each.columns for each in block])
-        values = np.concatenate([each.values for each in block])
-        shape = (len(block), len(self.recommender.items))
+    def history(
+        self,
+        user: str | None,
+        items: Sequence[str] = (),
+        events: Mapping[str, Sequence[Event]] | None = None,
+    ) -> History:
+        """Look a history up: a user's, with what has happened since, and a list of items.
+
+        Parameters
+        ----------
+        user : str or None
+        items : sequence of str
+        events : mapping of str to sequence of Event, or None
+            Each user's since the workspace's data, where they were looked up.
+
+        Raises
+        ------
+        UnknownIdError
+            A user of whom nothing is known, or an item that the model has not met.
+        """
+        value_of: dict[int, float] = {}
+        met = frozenset[str]()
+        row = -1
+        if user is not None:
+            if events is None:
+                events = self.events.of_users([user], self._events_through)
+            since = events.get(user, ())
+            value_of, met = self._history_of(user, since)
+            if not since and not items:
+                row = self.recommender.users.position(user)
+        if items:
+            liked = self.recommender.items.positions(items).tolist()
+            value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
+        columns = sorted(value_of)
+        values = np.array([value_of[each] for each in columns], dtype=np.float32)
+        return History(np.array(columns, dtype=np.int64), values, row, met)
+
+    def _ranked(
+        self, names: Sequence[str | None], histories: Sequence[History], manner: Manner
+    ) -> list[RecommendationList]:
+        indptr = np.cumsum([0, *(len(each.columns) for each in histories)])
+        columns = np.concatenate([each.columns for each in histories])
+        values = np.concatenate([each.values for each in histories])
+        shape = (len(histories), len(self.recommender.items))
         return self.recommender.lists_of(
-            [each.user for each in block],
+            names,
             csr_array((values, columns, indptr), shape=shape),
-            block[0].manner,
-            [each.met for each in block],
+            manner,
+            [each.met for each in histories],
+            np.array([each.row for each in histories], dtype=np.int64),
         )
 
-    def _history_of(self, user: str) -> tuple[dict[int, float], frozenset[str]]:
+    def _history_of(
+        self, user: str, since: Sequence[Event]
+    ) -> tuple[dict[int, float], frozenset[str]]:
         """Give a user's history with what has happened since, and the new items among that.
 
         Returns
@@ -147,7 +197,6 @@ class Generation:
         """
         recommender = self.recommender
         value_of = recommender.history(user)
-        since = self.events.of_user(user, self._events_through)
         if value_of is None and not since:
             raise UnknownIdError(recommender.users.unknown_message([user]))
         value_of = value_of or {}

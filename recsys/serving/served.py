@@ -4,6 +4,7 @@ import datetime
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 from recsys.data.event_store import EventStore
 from recsys.errors import RecsysError
@@ -38,7 +39,7 @@ class Served:
         self.loaded = _now()
         self.last_error: str | None = None
         self._loading = threading.Lock()
-        self.ranked = Gatherer(_ranked, MOST_TOGETHER, "ranking")
+        self.ranked = Gatherer(self._ranked, MOST_TOGETHER, "ranking")
         self.kept = Gatherer(self.events.append_each, MOST_TOGETHER, "events")
 
     def reload(self) -> bool:
@@ -63,31 +64,15 @@ class Served:
             log.info("now serving model %s", new.fingerprint[:12])
             return True
 
+    def _ranked(self, block: list[Asked]) -> list[dict[str, Any] | Exception]:
+        """Look up and rank a block by one generation: the next one may come meanwhile."""
+        return self.current.answers(block)
+
     def close(self) -> None:
         """Finish what is being worked on."""
         self.ranked.close()
         self.kept.close()
         self.events.close()
-
-
-class AskedOf:
-    """A list that is asked of one generation: the next one may come before it is ranked."""
-
-    __slots__ = ("asked", "generation")
-
-    def __init__(self, generation: Generation, asked: Asked) -> None:
-        self.generation, self.asked = generation, asked
-
-
-def _ranked(block: list[AskedOf]) -> list[object]:
-    """Rank the lists of a block, those of each generation together."""
-    answers: list[object] = [None] * len(block)
-    for generation in dict.fromkeys(each.generation for each in block):
-        places = [at for at, each in enumerate(block) if each.generation is generation]
-        found = generation.answers([block[at].asked for at in places])
-        for at, answer in zip(places, found, strict=True):
-            answers[at] = answer
-    return answers
 
 
 def _now() -> str:

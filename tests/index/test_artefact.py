@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,10 @@ from recsys.indexing import build_index
 from recsys.storage import open_artefact, read_manifest
 from recsys.vae.artefact import load_model, open_model, save_model
 
-FILES = ["items.faiss", "item_directions.faiss", "user_directions.faiss", "users.parquet"]
+FILES = [
+    *("items.faiss", "item_directions.faiss", "user_directions.faiss"),
+    *("user_lengths.npy", "users.parquet"),
+]
 
 
 def test_the_index_holds_every_item_and_every_user(workspace, trained, events):
@@ -19,6 +24,24 @@ def test_the_index_holds_every_item_and_every_user(workspace, trained, events):
     assert list(index.users.ids) == list(events.users.ids)
     for directions in (index.item_directions, index.user_directions):
         np.testing.assert_allclose(np.linalg.norm(directions.vectors, axis=1), 1, rtol=1e-5)
+
+
+def test_a_users_code_is_its_direction_by_its_length(recommender):
+    index = recommender.index
+    codes = index.user_directions.vectors * index.user_lengths[:, None]
+    everybody = recommender.histories(np.arange(len(recommender.users)))
+    expected = recommender.vae.encode(everybody)
+    np.testing.assert_allclose(codes, expected, atol=1e-5)
+
+
+def test_lengths_of_other_users_are_refused(copy_of_workspace, forge):
+    root = copy_of_workspace()
+    content = io.BytesIO()
+    np.save(content, np.ones(3, dtype=np.float32))
+    forge(root / "index", "user_lengths.npy", content.getvalue())
+    index = open_index(root / "index", expected_model=open_model(root / "model"))
+    with pytest.raises(ArtefactError, match=r"user_lengths.npy is not a list of lengths"):
+        _ = index.user_lengths
 
 
 def test_the_index_is_stamped_with_its_model_and_data(workspace):
@@ -88,4 +111,7 @@ def test_a_pickle_bomb_in_an_index_is_refused_and_does_not_run(
 
 def read_all(index):
     """Each file is read when it is first needed."""
-    return index.items, index.item_directions, index.user_directions, index.users
+    return (
+        *(index.items, index.item_directions, index.user_directions),
+        *(index.user_lengths, index.users),
+    )

@@ -15,7 +15,7 @@ FILES = [
     *("model/weights.safetensors", "model/items.parquet", "model/split_ids.parquet"),
     *("model/split_matrices.npz", "model/item_item.npz", "model/manifest.json"),
     *("index/items.faiss", "index/item_directions.faiss", "index/user_directions.faiss"),
-    *("index/users.parquet", "index/manifest.json"),
+    *("index/user_lengths.npy", "index/users.parquet", "index/manifest.json"),
 ]
 MADE_BY = {"interactions": "ingest", "model": "train", "index": "index"}
 

@@ -5,8 +5,11 @@ import shutil
 
 import pytest
 
+from recsys.data.event_store import EventStore
+from recsys.errors import UnknownIdError
 from recsys.recommendation import record_of
-from recsys.rules import Rules
+from recsys.rules import Manner, Rules
+from recsys.serving.generation import Asked, Generation
 
 
 def items_of(response):
@@ -73,6 +76,20 @@ def test_where_every_item_is_known_no_place_is_left_empty_for_new_ones(client):
     found = client.post("/recommend", json={"items": ["001"], "k": 4, "new": 2}).json()
     assert len(found["items"]) == 4
     assert not any("cold" in each for each in found["items"])
+
+
+def test_who_is_unknown_does_not_spoil_the_block(served_workspace, recommender):
+    events = EventStore(served_workspace / "events.sqlite")
+    generation = Generation.load(served_workspace, events)
+    known, manner = str(recommender.users.ids[3]), Manner(k=3)
+    one, unknown, other = generation.answers(
+        [Asked(manner, known), Asked(manner, "nobody"), Asked(manner, items=["001"])]
+    )
+    assert isinstance(unknown, UnknownIdError)
+    (expected,) = recommender.recommend([known], k=3)
+    assert [each["item"] for each in one["items"]] == [each.item for each in expected.items]
+    assert len(other["items"]) == 3
+    events.close()
 
 
 def test_many_users_at_once_and_those_of_whom_nothing_is_known(client, recommender):
