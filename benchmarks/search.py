@@ -2,7 +2,7 @@
 
     export OMP_WAIT_POLICY=PASSIVE   # as `recsys` has it: else threads that spin disturb others
     python benchmarks/search.py --workspace DIR --sizes 20000,1000000
-    python benchmarks/search.py --workspace DIR --sizes 5000000 --recall 0.95 --peers none
+    python benchmarks/search.py --workspace DIR --sizes 10000000 --recall 0.95 --peers none
 
 Vectors and queries are of the trained model in DIR. More items than it has are made by a
 generator that keeps norms and clusters: an item of the model plus .7 times the difference of two
@@ -22,10 +22,9 @@ import numpy as np
 import torch
 from machine import describe_run
 
-from recsys.index.exact import exact_search
 from recsys.index.item_index import ItemIndex
 from recsys.index.kmeans import kmeans
-from recsys.index.quick import choose_index, rank_again
+from recsys.index.quick import choose_index, exact_best, rank_again
 from recsys.recommender import Recommender
 
 K, QUERIES = 100, 100
@@ -84,8 +83,9 @@ def report(vectors: np.ndarray, queries: np.ndarray, recall: float, chosen: str)
     quick, measured = choose_index(vectors, queries[: -2 * QUERIES], "auto", recall)
     print(f"\n{n:,} vectors of {vectors.shape[1]} dimensions; ours: {measured.kind}", end="")
     if quick is not None:
-        nlist = quick.faiss_index.nlist
-        print(f", {quick.n_probed} of {nlist:,} cells, {quick.depth * K} ranked again", end="")
+        cells = faiss.extract_index_ivf(quick.faiss_index)
+        print(f", {quick.n_probed} of {cells.nlist:,} cells of {cells.d} dimensions", end="")
+        print(f", {quick.depth * K} ranked again", end="")
     print(f"; built and tuned in {time.perf_counter() - started:.0f} s ({measured.reason})")
     index = ItemIndex.of(vectors) if quick is None else None
 
@@ -97,7 +97,7 @@ def report(vectors: np.ndarray, queries: np.ndarray, recall: float, chosen: str)
     ways = {"recsys": ours, **peers(vectors, chosen)}
     asked = queries[-QUERIES:]
     ours(asked[0])  # what is made once
-    best = exact_search(vectors, asked, K).positions
+    best = exact_best(vectors, asked, K)
     times: dict[str, list[float]] = {name: [] for name in ways}
     shares: dict[str, list[float]] = {name: [] for name in ways}
     for row, query in enumerate(asked):

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 QUICK_WIDTH = 8
 """faiss decodes 8-bit and float16 vectors seven times as fast where their width is a multiple."""
 
+ADDED_AT_ONCE = 100_000
+"""Vectors that a second copy is held of."""
+
 
 def padded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Append zeros up to a quick width: inner products stay what they are.
@@ -29,7 +32,12 @@ def padded_width(dim: int) -> int:
 
 
 def build_cells(
-    vectors: NDArray[np.float32], n_cells: int, n_sampled: int, n_iterations: int, seed: int
+    vectors: NDArray[np.float32],
+    n_cells: int,
+    n_sampled: int,
+    n_iterations: int,
+    seed: int,
+    directions: NDArray[np.float32] | None = None,
 ) -> Any:
     """Build a faiss.IndexIVFScalarQuantizer for inner products.
 
@@ -43,9 +51,14 @@ def build_cells(
     n_iterations : int
         Of k-means.
     seed : int
+    directions : float32 or None, shape (dim, n_directions)
+        Orthonormal columns: what is held of each vector is its parts along them.
     """
-    vectors = padded(vectors)
-    n, dim = vectors.shape
+
+    def held(some: NDArray[np.float32]) -> NDArray[np.float32]:
+        return padded(some if directions is None else some @ directions)
+
+    n, dim = len(vectors), held(vectors[:0]).shape[1]
     cells = faiss.IndexIVFScalarQuantizer(
         faiss.IndexFlatIP(dim),
         dim,
@@ -57,6 +70,7 @@ def build_cells(
     cells.cp.niter = n_iterations
     cells.cp.min_points_per_centroid = 1
     sample = np.random.default_rng(seed).choice(n, min(n, n_sampled), replace=False)
-    cells.train(np.ascontiguousarray(vectors[np.sort(sample)]))
-    cells.add(vectors)
+    cells.train(held(vectors[np.sort(sample)]))
+    for start in range(0, n, ADDED_AT_ONCE):
+        cells.add(held(vectors[start : start + ADDED_AT_ONCE]))
     return cells

@@ -39,8 +39,7 @@ def read_index(path: Path, expected: type, noun: str, advice: str) -> Any:
         index = faiss.deserialize_index(content)
     except RuntimeError as error:  # faiss has no narrower class
         raise ArtefactError(f"{path} is not a FAISS index; {advice}") from error
-    if not isinstance(index, expected):
-        raise ArtefactError(f"{path} holds a {type(index).__name__}, expected {noun}; {advice}")
+    check_class(index, expected, path, noun, advice)
     return index
 
 
@@ -53,6 +52,13 @@ def map_index(path: Path, expected: type | tuple[type, ...], noun: str, advice: 
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:  # faiss has no narrower class
         raise ArtefactError(f"{path} is not a FAISS index; {advice}") from error
+    check_class(index, expected, path, noun, advice)
+    return index
+
+
+def check_class(
+    index: Any, expected: type | tuple[type, ...], path: Path, noun: str, advice: str
+) -> None:
+    """Refuse an index of another class; see `read_index`."""
     if not isinstance(index, expected):
         raise ArtefactError(f"{path} holds a {type(index).__name__}, expected {noun}; {advice}")
-    return index

@@ -52,13 +52,9 @@ class LeadingDirections:
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "LeadingDirections | None":
         """Find them for float32 vectors of shape (n, dim); None where it takes nearly all."""
-        sample = vectors[:: max(1, -(-len(vectors) // SAMPLED))]
-        sizes, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
-        held = np.cumsum(sizes[::-1].clip(0))
-        n_leading = 1 + int(np.searchsorted(held, HEAD_SHARE * held[-1]))
-        if n_leading > WIDEST_HEAD * vectors.shape[1]:
+        leading = principal_directions(vectors, HEAD_SHARE)
+        if leading.shape[1] > WIDEST_HEAD * vectors.shape[1]:
             return None
-        leading = directions[:, : -n_leading - 1 : -1].astype(np.float32)
         heads = (leading.T @ vectors.T).T
         squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
         of_heads = np.einsum("ij,ij->i", heads, heads, dtype=np.float64)
@@ -127,6 +123,27 @@ class LeadingDirections:
                     scores = np.concatenate([scores, others])
             found.append((likely, scores))
         return found
+
+
+def principal_directions(vectors: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Find the fewest directions that hold a share of the vectors' squared lengths, by a sample.
+
+    Parameters
+    ----------
+    vectors : float32, shape (n, dim)
+    share : float
+        Above 0, at most 1.
+
+    Returns
+    -------
+    float32, shape (dim, n_directions)
+        Orthonormal columns, the one that holds most first.
+    """
+    sample = vectors[:: max(1, -(-len(vectors) // SAMPLED))]
+    sizes, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
+    held = np.cumsum(sizes[::-1].clip(0))
+    n_leading = 1 + int(np.searchsorted(held, share * held[-1]))
+    return directions[:, : -n_leading - 1 : -1].astype(np.float32)
 
 
 def scores_of(

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from recsys.index.cells import build_cells, padded
 from recsys.index.exact import exact_search
-from recsys.index.files import map_index, write_index
+from recsys.index.files import check_class, map_index, write_index
 from recsys.index.kinds import IndexKind, QuickKind
+from recsys.index.leading import WIDEST_HEAD, principal_directions
 
 EXACT_UP_TO = 200_000
 """Vectors up to which one exact search takes a few milliseconds, and nothing else is tried."""
@@ -21,12 +22,19 @@ EXACT_UP_TO = 200_000
 FEWEST_A_CELL = 250
 """On average; past a million vectors cells grow with the root, as faiss's authors advise."""
 
+CELLS_SHARE = 0.95
+"""Of the vectors' squared lengths that cells hold: fewer dimensions are quicker to look at, and
+candidates are ranked again by whole vectors."""
+
 SAMPLED_A_CELL, ITERATIONS = 40, 8
 """Of k-means."""
 
 MEASURED_K = 100
 MEASURED_QUERIES = 200
 """For tuning, and as many others for what is told of the index."""
+
+SCORES_HELD = 100_000_000
+"""400 MB, while the exact best are found to measure by."""
 
 DEPTHS = (1, 2, 4, 8)
 """Candidates for each place of the list, of which the tuning takes the fewest that suffice."""
@@ -41,8 +49,8 @@ class QuickIndex:
 
     Parameters
     ----------
-    faiss_index : faiss.IndexIVFScalarQuantizer or faiss.IndexScalarQuantizer
-        Position i holds vector i, in fewer bits.
+    faiss_index : faiss.IndexPreTransform, IndexIVFScalarQuantizer or IndexScalarQuantizer
+        Position i holds vector i, in fewer bits and, behind a transform, in fewer dimensions.
     n_probed : int
         Cells that are searched where every vector may be found; 0 where there are no cells.
     depth : int
@@ -65,7 +73,13 @@ class QuickIndex:
             return cls(half, 0, max(DEPTHS))
         n = len(vectors)
         n_cells = max(1, min(n // FEWEST_A_CELL, int(4 * n**0.5)))
-        cells = build_cells(vectors, n_cells, n_cells * SAMPLED_A_CELL, ITERATIONS, seed)
+        n_sampled = n_cells * SAMPLED_A_CELL
+        directions = principal_directions(vectors, CELLS_SHARE)
+        if directions.shape[1] > WIDEST_HEAD * vectors.shape[1]:
+            cells = build_cells(vectors, n_cells, n_sampled, ITERATIONS, seed)
+        else:
+            shorter = build_cells(vectors, n_cells, n_sampled, ITERATIONS, seed, directions)
+            cells = _behind(directions, shorter)
         return cls(cells, n_cells, max(DEPTHS))
 
     @classmethod
@@ -77,9 +91,17 @@ class QuickIndex:
         ArtefactError
             The file is no such index.
         """
-        kinds = (faiss.IndexIVFScalarQuantizer, faiss.IndexScalarQuantizer)
-        noun = "a quick index"
-        return cls(map_index(path, kinds, noun, "run `recsys index`"), n_probed, depth)
+        kinds = (
+            faiss.IndexPreTransform,
+            faiss.IndexIVFScalarQuantizer,
+            faiss.IndexScalarQuantizer,
+        )
+        noun, advice = "a quick index", "run `recsys index`"
+        index = map_index(path, kinds, noun, advice)
+        if isinstance(index, faiss.IndexPreTransform):
+            inner = faiss.downcast_index(index.index)
+            check_class(inner, faiss.IndexIVFScalarQuantizer, path, noun, advice)
+        return cls(index, n_probed, depth)
 
     def save(self, path: Path) -> None:
         """Write to one file; an OSError means what it says (a full disk)."""
@@ -104,13 +126,35 @@ class QuickIndex:
             share = max(float(permitted.mean()), 1e-6)
         parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         if self.n_probed:
-            n_probed = min(self.faiss_index.nlist, int(np.ceil(self.n_probed / share)))
+            n_probed = min(self.n_cells, int(np.ceil(self.n_probed / share)))
             parameters = faiss.SearchParametersIVF(  # type: ignore[call-arg]
                 sel=selector, nprobe=n_probed
             )
+        if isinstance(self.faiss_index, faiss.IndexPreTransform):
+            parameters = faiss.SearchParametersPreTransform(  # type: ignore[call-arg]
+                index_params=parameters
+            )
+        else:
+            query = padded(query)
         depth = min(self.depth * k, int(self.faiss_index.ntotal))
-        _, found = self.faiss_index.search(padded(query), depth, params=parameters)
+        _, found = self.faiss_index.search(query, depth, params=parameters)
         return np.asarray(found[0][found[0] >= 0])
+
+    @property
+    def n_cells(self) -> int:
+        """Cells in all; 0 where there are none."""
+        return int(faiss.extract_index_ivf(self.faiss_index).nlist) if self.n_probed else 0
+
+
+def _behind(directions: NDArray[np.float32], index: Any) -> Any:
+    """Let an index that holds the vectors' parts along `directions` be asked with whole ones."""
+    dim, n_directions = directions.shape
+    transform = faiss.LinearTransform(dim, index.d, False)
+    rows = np.zeros((index.d, dim), dtype=np.float32)  # those of the padding stay 0
+    rows[:n_directions] = directions.T
+    faiss.copy_array_to_vector(rows.ravel(), transform.A)
+    transform.is_trained = True
+    return faiss.IndexPreTransform(transform, index)
 
 
 @dataclass(frozen=True)
@@ -180,7 +224,7 @@ def choose_index(
     if len(others) == 0:
         return None, Measured("exact", "there are no users to tune a quicker index by", k=k)
     quick_kind: QuickKind = "float16" if kind == "float16" else "cells"
-    best = exact_search(vectors, tuning, k).positions
+    best = exact_best(vectors, tuning, k)
     tuned = _tuned(QuickIndex.build(vectors, quick_kind), tuning, best, recall)
     exact = _of_exact(vectors, others, k, "")
     if tuned is None:
@@ -196,6 +240,18 @@ def choose_index(
     reason = f"{n:,} vectors" if kind == "auto" else "asked for"
     found = Measured(quick_kind, reason, reached, median, p95, exact.median_ms, k, len(others))
     return tuned, found
+
+
+def exact_best(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int
+) -> NDArray[np.int64]:
+    """Find each query's k best among all vectors, some queries at once; shape (n_queries, k)."""
+    best = np.empty((len(queries), k), dtype=np.int64)
+    at_once = max(1, SCORES_HELD // max(1, len(vectors)))
+    for start in range(0, len(queries), at_once):
+        block = slice(start, start + at_once)
+        best[block] = exact_search(vectors, queries[block], k).positions
+    return best
 
 
 def _tuned(
@@ -249,7 +305,7 @@ def _measure(
     index: QuickIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int
 ) -> tuple[float, float, float]:
     """Give recall, and the median and the 95th percentile of the milliseconds of a query."""
-    best = exact_search(vectors, queries, k).positions
+    best = exact_best(vectors, queries, k)
     shares, times = [], []
     for row, query in zip(best, queries, strict=True):
         started = time.perf_counter()

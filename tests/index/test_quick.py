@@ -1,5 +1,6 @@
 """Quick indexes: what they find is ranked exactly, and what they miss is measured."""
 
+import faiss
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -7,6 +8,7 @@ from scipy.sparse import csr_array
 from recsys.errors import ArtefactError
 from recsys.index import quick as module
 from recsys.index.exact import exact_search
+from recsys.index.files import write_index
 from recsys.index.item_index import ItemIndex
 from recsys.index.quick import QuickIndex, choose_index, rank_again
 
@@ -47,7 +49,7 @@ def test_cells_are_tuned_to_the_recall_that_is_asked_for(chosen, vectors, querie
     quick, measured = chosen
     assert measured.kind == "cells"
     assert measured.recall >= 0.94
-    assert 0 < quick.n_probed < quick.faiss_index.nlist
+    assert 0 < quick.n_probed < quick.n_cells
     best = exact_search(vectors, queries[1::2], 100).positions
     index = ItemIndex(ItemIndex.of(vectors).faiss_index, quick)
     found = [index.search(each[None], 100).positions[0] for each in queries[1::2]]
@@ -157,6 +159,40 @@ def test_an_index_comes_back_from_its_file(chosen, vectors, queries, tmp_path):
         np.testing.assert_array_equal(
             again.candidates(query[None], 20), quick.candidates(query[None], 20)
         )
+
+
+def spread_out(vectors, dim=48):
+    """The same in more dimensions, of which the others hold hardly anything."""
+    rotation = np.linalg.qr(np.random.default_rng(5).standard_normal((dim, dim)))[0]
+    noise = 0.05 * np.random.default_rng(len(vectors)).standard_normal((len(vectors), dim))
+    return (vectors @ rotation[: vectors.shape[1]] + noise).astype(np.float32)
+
+
+def test_cells_hold_the_directions_that_matter(vectors, queries, tmp_path):
+    vectors, queries = spread_out(vectors), spread_out(queries)
+    quick, measured = choose_index(vectors, queries, "cells", 0.95)
+    assert measured.kind == "cells"
+    assert measured.recall >= 0.9
+    cells = faiss.extract_index_ivf(quick.faiss_index)
+    assert cells.d <= 16 < quick.faiss_index.d == 48
+    quick.save(tmp_path / "quick.faiss")
+    again = QuickIndex.load(tmp_path / "quick.faiss", quick.n_probed, quick.depth)
+    assert again.n_cells == quick.n_cells
+    permitted = np.arange(len(vectors)) % 3 == 0
+    for query in queries[:10]:
+        found = again.candidates(query[None], 20, permitted)
+        np.testing.assert_array_equal(found, quick.candidates(query[None], 20, permitted))
+        assert permitted[found].all()
+
+
+def test_a_transform_of_another_index_is_refused(tmp_path):
+    transform = faiss.LinearTransform(4, 2, False)
+    faiss.copy_array_to_vector(np.zeros(8, dtype=np.float32), transform.A)
+    transform.is_trained = True
+    flat = faiss.IndexPreTransform(transform, faiss.IndexFlatIP(2))
+    write_index(flat, tmp_path / "flat.faiss")
+    with pytest.raises(ArtefactError, match="holds a IndexFlatIP, expected a quick index"):
+        QuickIndex.load(tmp_path / "flat.faiss", 1, 1)
 
 
 def test_another_kind_of_file_is_refused(vectors, tmp_path):
