@@ -41,6 +41,9 @@ def build_cells(
 ) -> Any:
     """Build a faiss.IndexIVFScalarQuantizer for inner products.
 
+    Each vector goes to the cell whose centre is nearest, which keeps cells small; a query looks
+    into those whose centres have the largest product with it.
+
     Parameters
     ----------
     vectors : float32, shape (n, dim)
@@ -60,12 +63,13 @@ def build_cells(
 
     n, dim = len(vectors), held(vectors[:0]).shape[1]
     cells = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(dim),
+        faiss.IndexFlatL2(dim),
         dim,
         n_cells,
         faiss.ScalarQuantizer.QT_8bit,
         faiss.METRIC_INNER_PRODUCT,
     )
+    cells.cp.spherical = False
     cells.cp.seed = seed
     cells.cp.niter = n_iterations
     cells.cp.min_points_per_centroid = 1
@@ -73,4 +77,9 @@ def build_cells(
     cells.train(held(vectors[np.sort(sample)]))
     for start in range(0, n, ADDED_AT_ONCE):
         cells.add(held(vectors[start : start + ADDED_AT_ONCE]))
+    by_product = faiss.IndexFlatIP(dim)
+    by_product.add(cells.quantizer.reconstruct_n(0, n_cells))
+    cells.quantizer = by_product
+    by_product.this.disown()  # type: ignore[attr-defined]  # `cells` frees it
+    cells.own_fields = True
     return cells
