@@ -202,7 +202,7 @@ def choose_index(
     ----------
     vectors : float32, shape (n, dim)
     queries : float32, shape (n_queries, dim)
-        Of real users; half of them tune, the others measure.
+        Of real users; half of them tune, the others measure, and both must reach the recall.
     kind : {"auto", "exact", "float16", "cells"}
         "auto" searches every vector up to 200,000, and tries cells of 8-bit vectors beyond.
     recall : float
@@ -224,13 +224,16 @@ def choose_index(
     if len(others) == 0:
         return None, Measured("exact", "there are no users to tune a quicker index by", k=k)
     quick_kind: QuickKind = "float16" if kind == "float16" else "cells"
-    best = exact_best(vectors, tuning, k)
-    tuned = _tuned(QuickIndex.build(vectors, quick_kind), tuning, best, recall)
+    best_of_tuning, best = (exact_best(vectors, each, k) for each in (tuning, others))
     exact = _of_exact(vectors, others, k, "")
+    tuned, reached = None, 0.0
+    for tuned in _tunings(QuickIndex.build(vectors, quick_kind), tuning, best_of_tuning, recall):
+        reached, median, p95 = _measure(tuned, vectors, others, best)
+        if reached >= recall:
+            break
     if tuned is None:
         reason = f"{quick_kind} do not reach a recall of {recall} on these queries"
         return None, replace(exact, reason=reason)
-    reached, median, p95 = _measure(tuned, vectors, others, k)
     if kind == "auto" and (reached < recall or median >= exact.median_ms):
         reason = (
             f"cells find {reached:.3f} of the best in {median:.1f} ms, and every vector is "
@@ -254,10 +257,10 @@ def exact_best(
     return best
 
 
-def _tuned(
+def _tunings(
     untuned: QuickIndex, queries: NDArray[np.float32], best: NDArray[np.int64], recall: float
-) -> QuickIndex | None:
-    """Find the fewest cells, and then the fewest candidates, that reach the recall."""
+) -> Iterator[QuickIndex]:
+    """Find what reaches the recall: numbers of cells from few to all, each with few candidates."""
     k = best.shape[1]
     wanted = min(1.0, recall + MARGIN)
     for n_probed in _probes(untuned):
@@ -269,8 +272,8 @@ def _tuned(
                 for row, candidates in zip(best, found, strict=True)
             ]
             if np.mean(shares) >= wanted:
-                return QuickIndex(untuned.faiss_index, n_probed, depth)
-    return None
+                yield QuickIndex(untuned.faiss_index, n_probed, depth)
+                break
 
 
 def _probes(index: QuickIndex) -> Iterator[int]:
@@ -302,10 +305,13 @@ def _milliseconds(vectors: NDArray[np.float32], query: NDArray[np.float32], k: i
 
 
 def _measure(
-    index: QuickIndex, vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int
+    index: QuickIndex,
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    best: NDArray[np.int64],
 ) -> tuple[float, float, float]:
     """Give recall, and the median and the 95th percentile of the milliseconds of a query."""
-    best = exact_best(vectors, queries, k)
+    k = best.shape[1]
     shares, times = [], []
     for row, query in zip(best, queries, strict=True):
         started = time.perf_counter()

@@ -72,6 +72,20 @@ def test_where_cells_do_not_reach_the_recall_every_vector_is_looked_at(
     assert "do not reach a recall of 0.999" in measured.reason
 
 
+def test_what_other_queries_do_not_confirm_is_not_taken(vectors, queries, monkeypatch):
+    tried = []
+
+    def measure(quick, *_):
+        tried.append(quick.n_probed)
+        return 0.949 if len(tried) < 3 else 0.951, 1.0, 2.0
+
+    monkeypatch.setattr(module, "_measure", measure)
+    quick, measured = choose_index(vectors, queries, "cells", 0.95)
+    assert len(tried) == 3
+    assert tried[0] < tried[1] < tried[2] == quick.n_probed
+    assert measured.recall == 0.951
+
+
 def test_cells_that_are_no_quicker_are_not_taken(vectors, queries, monkeypatch):
     monkeypatch.setattr(module, "EXACT_UP_TO", 100)
     monkeypatch.setattr(module, "_measure", lambda *_: (1.0, 1e9, 1e9))
