@@ -32,7 +32,7 @@ from recsys.recommendation import (
 )
 from recsys.rules import AppliedRules, Catalogue, Manner, Rules
 from recsys.vae.artefact import load_model, open_model
-from recsys.vae.model import VAE
+from recsys.vae.model import VAE, with_ones
 
 ItemPath: TypeAlias = Literal["both", "latent", "sparse"]
 
@@ -236,7 +236,7 @@ class Recommender:
             ]
         if manner.n_new:
             allowed = rules.rules.mask(self.cold.ids, self.cold.table)
-            vectors = self.vae.user_vectors(matrix)
+            vectors = with_ones(self.vae.encode(matrix) if codes is None else codes)
             seen = [self.store.items_of(each.user) for each in lists]
             for known, since in zip(seen, met, strict=False):
                 known.update(since)
@@ -289,22 +289,24 @@ class Recommender:
     @cached_property
     def _applied(self) -> Callable[[Rules], AppliedRules]:
         """Join rules to the catalogue; the latest ones stay joined."""
+        vae, catalogue = self.vae, self._catalogue  # not self: it would never be freed
 
         @lru_cache(RULES_KEPT)
         def applied(rules: Rules) -> AppliedRules:
             if rules.diversity:
-                self.vae.require_codes("items are told apart")
-            return AppliedRules(rules, self._catalogue)
+                vae.require_codes("items are told apart")
+            return AppliedRules(rules, catalogue)
 
         return applied
 
     @cached_property
     def _catalogue(self) -> Catalogue:
+        index = self.index
         return Catalogue(
             self.items,
             self.store.item_table,
             self.vae.popularity,
-            lambda: self.index.item_directions.vectors,
+            lambda: index.item_directions.vectors,
         )
 
     def similar_items(self, item: str, k: int = 10, path: ItemPath = "both") -> list[Neighbour]:

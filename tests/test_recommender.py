@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -280,6 +282,21 @@ def test_the_code_of_a_history_that_was_indexed_is_not_made_again(recommender):
         same = items_of(as_indexed) == items_of(as_changed)
         assert same == (each is recommender)
         assert items_of(as_changed) == items_of(recommender.recommend([user], k=5)[0])
+
+
+def test_a_recommender_is_freed_without_the_collector(copy_of_workspace):
+    recommender = Recommender.load(copy_of_workspace())
+    users = list(recommender.users.ids[:2])
+    recommender.recommend(users, k=3, rules=Rules(diversity=0.5, popularity=0.1), n_reasons=1)
+    recommender.similar_items("001")
+    alive = weakref.ref(recommender)
+    gc.collect()
+    gc.disable()
+    try:
+        del recommender
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_an_index_without_lengths_of_codes_serves_the_same_lists(recommender, copy_of_workspace):

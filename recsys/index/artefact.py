@@ -72,9 +72,14 @@ class ServingIndex:
             lengths = np.load(path, allow_pickle=False)
         except (ValueError, EOFError):
             lengths = None
-        if not isinstance(lengths, np.ndarray) or lengths.shape != (len(self.user_directions),):
+        if (
+            not isinstance(lengths, np.ndarray)
+            or lengths.dtype != np.float32
+            or lengths.shape != (len(self.user_directions),)
+            or not np.isfinite(lengths).all()
+        ):
             raise ArtefactError(f"{path} is not a list of lengths; run `{MADE_BY}`")
-        return lengths.astype(np.float32, copy=False)
+        return lengths
 
     @cached_property
     def users(self) -> IdMap:

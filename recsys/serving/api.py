@@ -19,7 +19,7 @@ from recsys.errors import ArtefactError, ConfigError, DataError, RecsysError, Un
 from recsys.recommendation import neighbour_record
 from recsys.recommender import ItemPath
 from recsys.serving import schemas
-from recsys.serving.generation import Asked
+from recsys.serving.generation import Asked, NotMetError
 from recsys.serving.poems import MissingPartError
 from recsys.serving.served import Served
 from recsys.serving.watching import metrics_response
@@ -108,6 +108,8 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RecsysError)
     async def failed(request: Request, error: RecsysError) -> JSONResponse:
+        if isinstance(error, NotMetError):
+            return _problem(404, await _in_thread(error.with_the_nearest))
         statuses = (status for kind, status in STATUS_OF.items() if isinstance(error, kind))
         return _problem(next(statuses, 500), str(error))
 

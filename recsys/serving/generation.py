@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from recsys.data.event_store import Event, EventStore
 from recsys.data.folding import EVENTS_THROUGH
+from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
 from recsys.recommendation import RecommendationList, record_of
 from recsys.recommender import Recommender
@@ -37,6 +38,18 @@ class Asked:
     manner: Manner
     user: str | None = None
     items: Sequence[str] = ()
+
+
+class NotMetError(UnknownIdError):
+    """An id that is unknown. Looking for those that are like it takes long, and is put off."""
+
+    def __init__(self, ids: IdMap, unknown: Sequence[str]) -> None:
+        super().__init__(f"unknown {ids.noun} {', '.join(map(repr, unknown[:5]))}")
+        self.ids, self.unknown = ids, unknown
+
+    def with_the_nearest(self) -> str:
+        """Name the ids, and the known ones that are most like them."""
+        return self.ids.unknown_message(self.unknown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +125,17 @@ class Generation:
         """
         answers: list[dict[str, Any] | Exception] = [ConfigError("not asked")] * len(block)
         users = {each.user for each in block if each.user is not None}
-        events = self.events.of_users(users, self._events_through)
+        events: Mapping[str, Sequence[Event]] = {}
+        unreadable = None
+        try:
+            events = self.events.of_users(users, self._events_through)
+        except RecsysError as error:
+            unreadable = error
         histories: dict[int, History] = {}
         for place, asked in enumerate(block):
+            if unreadable is not None and asked.user is not None:
+                answers[place] = unreadable
+                continue
             try:
                 histories[place] = self.history(asked.user, asked.items, events)
             except RecsysError as error:
@@ -150,8 +171,10 @@ class Generation:
 
         Raises
         ------
-        UnknownIdError
+        NotMetError
             A user of whom nothing is known, or an item that the model has not met.
+        ArtefactError
+            The events cannot be read.
         """
         value_of: dict[int, float] = {}
         met = frozenset[str]()
@@ -164,7 +187,10 @@ class Generation:
             if not since and not items:
                 row = self.recommender.users.position(user)
         if items:
-            liked = self.recommender.items.positions(items).tolist()
+            liked = self.recommender.items.find(items).tolist()
+            if -1 in liked:
+                unknown = [item for item, at in zip(items, liked, strict=True) if at < 0]
+                raise NotMetError(self.recommender.items, unknown)
             value_of |= dict.fromkeys(liked, self.recommender.vae.liked_value)
         columns = sorted(value_of)
         values = np.array([value_of[each] for each in columns], dtype=np.float32)
@@ -198,7 +224,7 @@ class Generation:
         recommender = self.recommender
         value_of = recommender.history(user)
         if value_of is None and not since:
-            raise UnknownIdError(recommender.users.unknown_message([user]))
+            raise NotMetError(recommender.users, [user])
         value_of = value_of or {}
         kind = recommender.store.value_kind
         adds_up = kind == "weight"

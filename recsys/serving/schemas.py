@@ -122,10 +122,6 @@ class EventAsked(Strict):
     )
     key: Id | None = Field(None, description="Your own name of it: sent again, it is kept once.")
 
-    def time_or(self, now: float) -> float:
-        """Give the moment of the event."""
-        return now if self.time is None else self.time
-
 
 class EventsAsked(Strict):
     """Interactions that happened; they count at once, and in the next training."""

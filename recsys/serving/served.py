@@ -65,7 +65,7 @@ class Served:
             return True
 
     def _ranked(self, block: list[Asked]) -> list[dict[str, Any] | Exception]:
-        """Look up and rank a block by one generation: the next one may come meanwhile."""
+        """Look up and rank a block by one generation; the next block may see the next one."""
         return self.current.answers(block)
 
     def close(self) -> None:

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from recsys.data.event_store import EventStore
-from recsys.errors import UnknownIdError
+from recsys.data.event_store import Event, EventStore
+from recsys.errors import ArtefactError, UnknownIdError
 from recsys.recommendation import record_of
 from recsys.rules import Manner, Rules
 from recsys.serving.generation import Asked, Generation
@@ -86,9 +86,24 @@ def test_who_is_unknown_does_not_spoil_the_block(served_workspace, recommender):
         [Asked(manner, known), Asked(manner, "nobody"), Asked(manner, items=["001"])]
     )
     assert isinstance(unknown, UnknownIdError)
+    assert generation.history(known).row == 3
+    assert generation.history(known, ["001"]).row == -1
+    events.append([Event(known, "001", 5.0, 0.0)])
+    assert generation.history(known).row == -1  # the code that the index holds is not hers now
     (expected,) = recommender.recommend([known], k=3)
     assert [each["item"] for each in one["items"]] == [each.item for each in expected.items]
     assert len(other["items"]) == 3
+    events.close()
+
+
+def test_events_that_cannot_be_read_are_told_to_users_alone(served_workspace, recommender):
+    events = EventStore(served_workspace / "events.sqlite")
+    generation = Generation.load(served_workspace, events)
+    events.path.write_bytes(b"no database at all, but long enough to look like one" * 99)
+    known = str(recommender.users.ids[3])
+    refused, listed = generation.answers([Asked(Manner(k=3), known), Asked(Manner(k=3))])
+    assert isinstance(refused, ArtefactError)
+    assert len(listed["items"]) == 3
     events.close()
 
 
