@@ -31,6 +31,8 @@ K, QUERIES = 100, 100
 MOST_MILLISECONDS = {20_000: 1.0, 1_000_000: 10.0, 5_000_000: 25.0, 10_000_000: 25.0}
 MOST_FOR_HNSW = 200_000
 BLOCK = 200_000
+ROUNDING = 1e-4
+"""Made vectors repeat each other: what ties with the last of the exact best counts as found."""
 
 
 def scaled_up(vectors: np.ndarray, n: int) -> np.ndarray:
@@ -101,11 +103,13 @@ def report(vectors: np.ndarray, queries: np.ndarray, recall: float, chosen: str)
     times: dict[str, list[float]] = {name: [] for name in ways}
     shares: dict[str, list[float]] = {name: [] for name in ways}
     for row, query in enumerate(asked):
+        last = float(vectors[best[row, -1]] @ query)
+        bound = last - ROUNDING * max(1.0, abs(last))
         for name, way in ways.items():
             started = time.perf_counter()
             found = way(query)
             times[name].append(1000 * (time.perf_counter() - started))
-            shares[name].append(float(np.isin(best[row], found).mean()))
+            shares[name].append(float(np.mean(vectors[found] @ query >= bound)))
     print("| | median ms | p95 ms | recall@100 |\n|---|--:|--:|--:|")
     for name in ways:
         median, p95 = np.percentile(times[name], [50, 95])
