@@ -40,7 +40,7 @@ DEPTHS = (1, 2, 4, 8)
 """Candidates for each place of the list, of which the tuning takes the fewest that suffice."""
 
 MARGIN = 0.002
-"""By how much the tuning passes the asked recall: other queries are a little harder."""
+"""By how much the asked recall is passed, since the first that passes has had some luck."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,12 +226,13 @@ def choose_index(
     quick_kind: QuickKind = "float16" if kind == "float16" else "cells"
     best_of_tuning, best = (exact_best(vectors, each, k) for each in (tuning, others))
     exact = _of_exact(vectors, others, k, "")
+    wanted = min(1.0, recall + MARGIN)
     tuned, reached = None, 0.0
-    for tuned in _tunings(QuickIndex.build(vectors, quick_kind), tuning, best_of_tuning, recall):
+    for tuned in _tunings(QuickIndex.build(vectors, quick_kind), tuning, best_of_tuning, wanted):
         reached, median, p95 = _measure(tuned, vectors, others, best)
-        if reached >= recall:
+        if reached >= wanted:
             break
-    if tuned is None or reached < recall:
+    if tuned is None or reached < wanted:
         reason = f"{quick_kind} do not reach a recall of {recall} on these queries"
         return None, replace(exact, reason=reason)
     if kind == "auto" and median >= exact.median_ms:
@@ -262,7 +263,6 @@ def _tunings(
 ) -> Iterator[QuickIndex]:
     """Find what reaches the recall, from few cells to all, and from few candidates to many."""
     k = best.shape[1]
-    wanted = min(1.0, recall + MARGIN)
     for n_probed in _probes(untuned):
         trial = QuickIndex(untuned.faiss_index, n_probed, max(DEPTHS))
         found = [trial.candidates(each[None], k) for each in queries]
@@ -271,7 +271,7 @@ def _tunings(
                 np.isin(row, candidates[: depth * k]).mean()
                 for row, candidates in zip(best, found, strict=True)
             ]
-            if np.mean(shares) >= wanted:
+            if np.mean(shares) >= recall:
                 yield QuickIndex(untuned.faiss_index, n_probed, depth)
 
 
