@@ -39,8 +39,9 @@ SCORES_HELD = 100_000_000
 DEPTHS = (1, 2, 4, 8)
 """Candidates for each place of the list, of which the tuning takes the fewest that suffice."""
 
-MARGIN = 0.002
-"""By how much the asked recall is passed, since the first that passes has had some luck."""
+MARGIN = 0.005
+"""By how much the asked recall is passed, or by half of what is left: the first that passes has had
+some luck."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +227,7 @@ def choose_index(
     quick_kind: QuickKind = "float16" if kind == "float16" else "cells"
     best_of_tuning, best = (exact_best(vectors, each, k) for each in (tuning, others))
     exact = _of_exact(vectors, others, k, "")
-    wanted = min(1.0, recall + MARGIN)
+    wanted = recall + min(MARGIN, (1 - recall) / 2)
     tuned, reached = None, 0.0
     for tuned in _tunings(QuickIndex.build(vectors, quick_kind), tuning, best_of_tuning, wanted):
         reached, median, p95 = _measure(tuned, vectors, others, best)
