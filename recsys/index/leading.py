@@ -12,7 +12,7 @@ HEAD_SHARE = 0.95
 """Of the vectors' squared lengths that the leading directions hold."""
 
 WIDEST_HEAD = 0.75
-"""Share of all directions from which on looking at the leading ones first gains nothing."""
+"""Share of all directions from which on the leading ones gain nothing."""
 
 SAMPLED = 2048
 """Vectors that the directions are found from, at most."""
@@ -52,8 +52,8 @@ class LeadingDirections:
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "LeadingDirections | None":
         """Find them for float32 vectors of shape (n, dim); None where it takes nearly all."""
-        leading = principal_directions(vectors, HEAD_SHARE)
-        if leading.shape[1] > WIDEST_HEAD * vectors.shape[1]:
+        leading = leading_directions(vectors)
+        if leading is None:
             return None
         heads = (leading.T @ vectors.T).T
         squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
@@ -125,24 +125,24 @@ class LeadingDirections:
         return found
 
 
-def principal_directions(vectors: NDArray[np.float32], share: float) -> NDArray[np.float32]:
-    """Find the fewest directions that hold a share of the vectors' squared lengths, by a sample.
+def leading_directions(vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Find the fewest directions that hold nearly all of the squared lengths, by a sample.
 
     Parameters
     ----------
     vectors : float32, shape (n, dim)
-    share : float
-        Above 0, at most 1.
 
     Returns
     -------
-    float32, shape (dim, n_directions)
-        Orthonormal columns, the one that holds most first.
+    float32, shape (dim, n_directions), or None
+        Orthonormal columns, the one that holds most first; None where it takes nearly all.
     """
     sample = vectors[:: max(1, -(-len(vectors) // SAMPLED))]
     sizes, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
     held = np.cumsum(sizes[::-1].clip(0))
-    n_leading = 1 + int(np.searchsorted(held, share * held[-1]))
+    n_leading = 1 + int(np.searchsorted(held, HEAD_SHARE * held[-1]))
+    if n_leading > WIDEST_HEAD * vectors.shape[1]:
+        return None
     return directions[:, : -n_leading - 1 : -1].astype(np.float32)
 
 

@@ -14,17 +14,13 @@ from recsys.index.cells import build_cells, padded
 from recsys.index.exact import exact_search
 from recsys.index.files import check_class, map_index, write_index
 from recsys.index.kinds import IndexKind, QuickKind
-from recsys.index.leading import WIDEST_HEAD, principal_directions
+from recsys.index.leading import leading_directions
 
 EXACT_UP_TO = 200_000
 """Vectors up to which one exact search takes a few milliseconds, and nothing else is tried."""
 
 FEWEST_A_CELL = 250
 """On average; past a million vectors cells grow with the root, as faiss's authors advise."""
-
-CELLS_SHARE = 0.95
-"""Of the vectors' squared lengths that cells hold: fewer dimensions are quicker to look at, and
-candidates are ranked again by whole vectors."""
 
 SAMPLED_A_CELL, ITERATIONS = 40, 8
 """Of k-means."""
@@ -74,14 +70,13 @@ class QuickIndex:
             return cls(half, 0, max(DEPTHS))
         n = len(vectors)
         n_cells = max(1, min(n // FEWEST_A_CELL, int(4 * n**0.5)))
-        n_sampled = n_cells * SAMPLED_A_CELL
-        directions = principal_directions(vectors, CELLS_SHARE)
-        if directions.shape[1] > WIDEST_HEAD * vectors.shape[1]:
-            cells = build_cells(vectors, n_cells, n_sampled, ITERATIONS, seed)
-        else:
-            shorter = build_cells(vectors, n_cells, n_sampled, ITERATIONS, seed, directions)
-            cells = _behind(directions, shorter)
-        return cls(cells, n_cells, max(DEPTHS))
+        # Fewer dimensions are quicker to look at, and candidates are ranked by whole vectors.
+        directions = leading_directions(vectors)
+        cells = build_cells(
+            vectors, n_cells, n_cells * SAMPLED_A_CELL, ITERATIONS, seed, directions
+        )
+        index = cells if directions is None else _behind(directions, cells)
+        return cls(index, n_cells, max(DEPTHS))
 
     @classmethod
     def load(cls, path: Path, n_probed: int, depth: int) -> "QuickIndex":
@@ -149,11 +144,8 @@ class QuickIndex:
 
 def _behind(directions: NDArray[np.float32], index: Any) -> Any:
     """Let an index that holds the vectors' parts along `directions` be asked with whole ones."""
-    dim, n_directions = directions.shape
-    transform = faiss.LinearTransform(dim, index.d, False)
-    rows = np.zeros((index.d, dim), dtype=np.float32)  # those of the padding stay 0
-    rows[:n_directions] = directions.T
-    faiss.copy_array_to_vector(rows.ravel(), transform.A)
+    transform = faiss.LinearTransform(len(directions), index.d, False)
+    faiss.copy_array_to_vector(padded(directions).T.ravel(), transform.A)
     transform.is_trained = True
     return faiss.IndexPreTransform(transform, index)
 

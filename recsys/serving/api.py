@@ -106,10 +106,12 @@ def _tell_errors(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         return _problem(error.status_code, str(error.detail), error.headers)
 
+    @app.exception_handler(NotMetError)
+    async def not_met(request: Request, error: NotMetError) -> JSONResponse:
+        return _problem(404, await _in_thread(error.with_the_nearest))
+
     @app.exception_handler(RecsysError)
     async def failed(request: Request, error: RecsysError) -> JSONResponse:
-        if isinstance(error, NotMetError):
-            return _problem(404, await _in_thread(error.with_the_nearest))
         statuses = (status for kind, status in STATUS_OF.items() if isinstance(error, kind))
         return _problem(next(statuses, 500), str(error))
 
@@ -166,13 +168,14 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
     @app.post("/recommend", response_model=schemas.RecommendedList, tags=["recommend"])
     async def recommend(asked: schemas.RecommendAsked) -> Response:
         """Recommend for a user, with all that has happened, or for a list of items."""
-        return _answer(await served.ranked(Asked(asked.manner(), asked.user, asked.items)))
+        one = Asked(asked.manner(), asked.user, asked.items)
+        return _answer(await served.ranked((served.current, one)))
 
     @app.post("/recommend/batch", response_model=schemas.Batch, tags=["recommend"])
     async def recommend_batch(asked: schemas.BatchAsked) -> Response:
         """Recommend for many users; those of whom nothing is known are named apart."""
-        manner = asked.manner()
-        ranked = (served.ranked(Asked(manner, user)) for user in asked.users)
+        generation, manner = served.current, asked.manner()
+        ranked = (served.ranked((generation, Asked(manner, user))) for user in asked.users)
         lists, unknown = [], []
         for user, found in zip(
             asked.users, await asyncio.gather(*ranked, return_exceptions=True), strict=True

@@ -39,7 +39,7 @@ class Served:
         self.loaded = _now()
         self.last_error: str | None = None
         self._loading = threading.Lock()
-        self.ranked = Gatherer(self._ranked, MOST_TOGETHER, "ranking")
+        self.ranked = Gatherer(_ranked, MOST_TOGETHER, "ranking")
         self.kept = Gatherer(self.events.append_each, MOST_TOGETHER, "events")
 
     def reload(self) -> bool:
@@ -64,15 +64,25 @@ class Served:
             log.info("now serving model %s", new.fingerprint[:12])
             return True
 
-    def _ranked(self, block: list[Asked]) -> list[dict[str, Any] | Exception]:
-        """Look up and rank a block by one generation; the next block may see the next one."""
-        return self.current.answers(block)
-
     def close(self) -> None:
         """Finish what is being worked on."""
         self.ranked.close()
         self.kept.close()
         self.events.close()
+
+
+def _ranked(block: list[tuple[Generation, Asked]]) -> list[dict[str, Any] | Exception]:
+    """Look up and rank a block, what is asked of each generation together.
+
+    A request is answered by the generation that it came to, all of its lists by the same.
+    """
+    answers: list[dict[str, Any] | Exception] = [RecsysError("not asked")] * len(block)
+    for generation in dict.fromkeys(each for each, _ in block):
+        places = [place for place, (each, _) in enumerate(block) if each is generation]
+        found = generation.answers([block[place][1] for place in places])
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+    return answers
 
 
 def _now() -> str:

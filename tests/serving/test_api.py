@@ -10,6 +10,7 @@ from recsys.errors import ArtefactError, UnknownIdError
 from recsys.recommendation import record_of
 from recsys.rules import Manner, Rules
 from recsys.serving.generation import Asked, Generation
+from recsys.serving.served import _ranked
 
 
 def items_of(response):
@@ -94,6 +95,18 @@ def test_who_is_unknown_does_not_spoil_the_block(served_workspace, recommender):
     assert [each["item"] for each in one["items"]] == [each.item for each in expected.items]
     assert len(other["items"]) == 3
     events.close()
+
+
+def test_each_list_is_of_the_generation_that_it_was_asked_of():
+    class Named:
+        def __init__(self, name):
+            self.name = name
+
+        def answers(self, block):
+            return [(self.name, each) for each in block]
+
+    old, new = Named("old"), Named("new")
+    assert _ranked([(old, 1), (new, 2), (old, 3)]) == [("old", 1), ("new", 2), ("old", 3)]
 
 
 def test_events_that_cannot_be_read_are_told_to_users_alone(served_workspace, recommender):
