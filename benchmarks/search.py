@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from machine import describe_run
 
+from recsys.index.exact import search_blocks
 from recsys.index.item_index import ItemIndex
 from recsys.index.kmeans import kmeans
-from recsys.index.quick import choose_index, exact_best, rank_again
+from recsys.index.quick import SCORES_HELD, choose_index, rank_again
 from recsys.recommender import Recommender
 
 K, QUERIES = 100, 100
@@ -99,7 +100,7 @@ def report(vectors: np.ndarray, queries: np.ndarray, recall: float, chosen: str)
     ways = {"recsys": ours, **peers(vectors, chosen)}
     asked = queries[-QUERIES:]
     ours(asked[0])  # what is made once
-    best = exact_best(vectors, asked, K)
+    best = search_blocks(vectors, asked, K, SCORES_HELD).positions
     times: dict[str, list[float]] = {name: [] for name in ways}
     shares: dict[str, list[float]] = {name: [] for name in ways}
     for row, query in enumerate(asked):

@@ -1,5 +1,7 @@
 """Brute force: every inner product, then the exact k best. The oracle, and the way for blocks."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -59,3 +61,40 @@ def exact_search(
     if allowed is not None:
         scores[:, ~allowed] = -np.inf
     return top_k(scores, k)
+
+
+def search_blocks(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    k: int,
+    scores_held: int,
+    *,
+    added: csr_array | None = None,
+    excluded: csr_array | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+    offset: NDArray[np.float32] | None = None,
+) -> Ranking:
+    """Search exactly for any number of queries, so many at once that their scores can be held.
+
+    Parameters
+    ----------
+    scores_held : int
+        At most, but for a query that has more of its own.
+    vectors, queries, k, added, excluded, allowed, offset
+        As of `exact_search`.
+    """
+    n_rows = max(1, scores_held // max(1, len(vectors)))
+    search = partial(exact_search, vectors, k=k, allowed=allowed, offset=offset)
+    if len(queries) <= n_rows:  # no copies of the sparse parts
+        return search(queries, added=added, excluded=excluded)
+    positions = np.empty((len(queries), k), dtype=np.int64)
+    scores = np.empty((len(queries), k), dtype=np.float32)
+    for start in range(0, len(queries), n_rows):
+        block = slice(start, start + n_rows)
+        ranking = search(
+            queries[block],
+            added=None if added is None else added[block],
+            excluded=None if excluded is None else excluded[block],
+        )
+        positions[block], scores[block] = ranking.positions, ranking.scores
+    return Ranking(positions, scores)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.index.exact import exact_search
+from recsys.index.exact import search_blocks
 from recsys.index.files import map_index, write_index
 from recsys.index.leading import LeadingDirections, scores_of
 from recsys.index.quick import QuickIndex
@@ -155,7 +155,17 @@ class ItemIndex:
         is_few = 1 <= len(queries) <= FEW_QUERIES and k <= MOST_OF_A_LIST * len(self)
         by_leading = is_few and self._leading is not None
         if not (by_quick or by_leading):
-            return self._search_blocks(queries, k, added, excluded, allowed, offset)
+            # Per-query exclusions cost nothing here, and a product is BLAS.
+            return search_blocks(
+                self._for_products,
+                queries,
+                k,
+                BLOCK_SCORES,
+                added=added,
+                excluded=excluded,
+                allowed=allowed,
+                offset=offset,
+            )
         permitted = np.ones((len(queries), len(self)), dtype=bool)
         if allowed is not None:
             permitted &= allowed
@@ -203,43 +213,6 @@ class ItemIndex:
             found = np.flatnonzero(permitted)
         positions = np.concatenate([support, found])
         return _best_of([(positions, scores_of(positions, self.vectors, query, bonus))], k)
-
-    def _search_blocks(
-        self,
-        queries: NDArray[np.float32],
-        k: int,
-        added: csr_array | None,
-        excluded: csr_array | None,
-        allowed: NDArray[np.bool_] | None,
-        offset: NDArray[np.float32] | None,
-    ) -> Ranking:
-        """Brute force in blocks: per-query exclusions cost nothing there, and a product is BLAS."""
-        n_rows = max(1, BLOCK_SCORES // max(1, len(self)))
-        if len(queries) <= n_rows:  # no copies of the sparse parts
-            return exact_search(
-                self._for_products,
-                queries,
-                k,
-                added=added,
-                excluded=excluded,
-                allowed=allowed,
-                offset=offset,
-            )
-        positions = np.empty((len(queries), k), dtype=np.int64)
-        scores = np.empty((len(queries), k), dtype=np.float32)
-        for start in range(0, len(queries), n_rows):
-            block = slice(start, start + n_rows)
-            ranking = exact_search(
-                self._for_products,
-                queries[block],
-                k,
-                added=None if added is None else added[block],
-                excluded=None if excluded is None else excluded[block],
-                allowed=allowed,
-                offset=offset,
-            )
-            positions[block], scores[block] = ranking.positions, ranking.scores
-        return Ranking(positions, scores)
 
 
 def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

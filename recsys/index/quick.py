@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.index.cells import build_cells, padded
-from recsys.index.exact import exact_search
+from recsys.index.exact import exact_search, search_blocks
 from recsys.index.files import check_class, map_index, write_index
 from recsys.index.kinds import IndexKind, QuickKind
 from recsys.index.leading import leading_directions
@@ -217,7 +217,9 @@ def choose_index(
     if len(others) == 0:
         return None, Measured("exact", "there are no users to tune a quicker index by", k=k)
     quick_kind: QuickKind = "float16" if kind == "float16" else "cells"
-    best_of_tuning, best = (exact_best(vectors, each, k) for each in (tuning, others))
+    best_of_tuning, best = (
+        search_blocks(vectors, each, k, SCORES_HELD).positions for each in (tuning, others)
+    )
     exact = _of_exact(vectors, others, k, "")
     wanted = recall + min(MARGIN, (1 - recall) / 2)
     tuned, reached = None, 0.0
@@ -237,18 +239,6 @@ def choose_index(
     reason = f"{n:,} vectors" if kind == "auto" else "asked for"
     found = Measured(quick_kind, reason, reached, median, p95, exact.median_ms, k, len(others))
     return tuned, found
-
-
-def exact_best(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int
-) -> NDArray[np.int64]:
-    """Find each query's k best among all vectors, some queries at once; shape (n_queries, k)."""
-    best = np.empty((len(queries), k), dtype=np.int64)
-    at_once = max(1, SCORES_HELD // max(1, len(vectors)))
-    for start in range(0, len(queries), at_once):
-        block = slice(start, start + at_once)
-        best[block] = exact_search(vectors, queries[block], k).positions
-    return best
 
 
 def _tunings(
