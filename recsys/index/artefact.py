@@ -15,10 +15,10 @@ from recsys.index.item_index import ItemIndex
 from recsys.index.quick import Measured, QuickIndex
 
 KIND = "index"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 QUICK_FILE = "items_quick.faiss"
 LENGTHS_FILE = "user_lengths.npy"
-"""An index that was built before there was this file is read as well."""
+"""Since version 3, as are cells behind a transform; an index without them is read as well."""
 
 MADE_BY = "recsys index"
 
