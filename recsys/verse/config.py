@@ -42,7 +42,7 @@ class VerseConfig:
     told_dim: int = 64
     mean_scale: float = 0.57
     dropout: float = 0.1
-    untold: float = 0.5
+    untold: float = 0.55
     epochs: int = 7
     batch_size: int = 256
     learning_rate: float = 2e-3

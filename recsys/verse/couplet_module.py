@@ -150,7 +150,9 @@ class GRUModule(CoupletModule):
         before = torch.cat([torch.zeros_like(rows[:, :1]), rows[:, :-1]], dim=1)
         features, _ = self._features(before, beside, self._first_state(beside))
         weight, targets = self.characters.weight, rows.flatten()
-        nats = next_character_nll(features.flatten(0, 1), weight, self.bias, targets)
+        nats = next_character_nll(
+            features.flatten(0, 1), weight, self.bias, targets, sampled=self.training
+        )
         return -nats.view(rows.shape).sum(1)
 
     def writing(self, width: Width, latents: Tensor, told: Told) -> NextLogits:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from recsys import storage
 from recsys.data.poems import Poem
 from recsys.errors import ArtefactError, ConfigError, DataError, TrainingError
+from recsys.verse import next_character
 from recsys.verse.config import VerseConfig
 from recsys.verse.couplet_artefact import open_writer, save_couplet_vae
 from recsys.verse.couplet_model import Setting
@@ -102,6 +104,60 @@ def test_the_cost_of_the_next_character_is_cross_entropy_and_so_is_its_gradient(
         found.append([nats.detach(), *(each.grad for each in leaves)])
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+def sampled_cross_entropy(features, weight, bias, targets, drawn):
+    """The definition: frequent characters, `drawn` ones for all rare ones, and the target."""
+    logits = features @ weight.T + bias
+    held = [*range(next_character.FREQUENT), *drawn]
+    stand_for = (len(weight) - next_character.FREQUENT) / len(drawn)
+    costs = []
+    for row, target in zip(logits, targets.tolist(), strict=True):
+        shares = [1.0 if each < next_character.FREQUENT else stand_for for each in held]
+        others = [s * row[i].exp() for i, s in zip(held, shares, strict=True) if i != target]
+        costs.append((sum(others) + row[target].exp()).log() - row[target])
+    return torch.stack(costs)
+
+
+def few_candidates(monkeypatch):
+    monkeypatch.setattr(next_character, "FREQUENT", 4)
+    monkeypatch.setattr(next_character, "RARE_DRAWN", 2)
+    torch.manual_seed(0)
+    tensors = [torch.randn(shape, dtype=torch.float64) for shape in ((20, 3), (9, 3), (9,))]
+    return tensors, torch.arange(20) % 9
+
+
+def test_the_sampled_cost_is_by_its_definition_and_so_is_its_gradient(monkeypatch):
+    tensors, targets = few_candidates(monkeypatch)
+    torch.manual_seed(1)
+    drawn = (4 + torch.randperm(5)[:2]).tolist()
+    found = []
+    for cost in (
+        partial(next_character_nll, sampled=True),
+        partial(sampled_cross_entropy, drawn=drawn),
+    ):
+        torch.manual_seed(1)
+        leaves = [each.clone().requires_grad_() for each in tensors]
+        nats = cost(*leaves, targets)
+        nats.sum().backward()
+        found.append([nats.detach(), *(each.grad for each in leaves)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+def test_the_sampled_sum_is_right_on_average(monkeypatch):
+    tensors, targets = few_candidates(monkeypatch)
+    features, weight, bias = tensors
+    logits = features @ weight.T + bias
+    of_target = logits.gather(1, targets[:, None])[:, 0]
+    sums = [
+        (next_character_nll(*tensors, targets, sampled=True) + of_target).exp()
+        for _ in range(4_000)
+    ]
+    mean, spread = torch.stack(sums).mean(dim=0), torch.stack(sums).std(dim=0)
+    assert (spread > 0).all()
+    exact = logits.exp().sum(dim=1)
+    assert ((mean - exact).abs() < 4.5 * spread / 4_000**0.5).all()
 
 
 def test_the_cost_of_the_next_character_refuses_weights_of_its_own():
