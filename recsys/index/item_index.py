@@ -21,7 +21,7 @@ BLOCK_SCORES = 6_000_000
 """Scores held at once when a block of queries is searched: 24 MB, about the size of a cache."""
 
 
-FEW_QUERIES = 3
+FEW_QUERIES = 6
 """Queries up to which a search takes longer to read the vectors than to multiply by them."""
 
 MOST_OF_A_LIST = 0.005

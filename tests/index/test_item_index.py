@@ -122,7 +122,7 @@ def test_directions_that_all_matter_are_not_turned():
     assert leading.LeadingDirections.of(vectors) is None
 
 
-@pytest.mark.parametrize("few", [1, 2, 3])
+@pytest.mark.parametrize("few", [1, 2, 3, 6])
 @pytest.mark.parametrize("offset", [False, True])
 def test_a_few_queries_by_heads_rank_as_many_do(monkeypatch, offset, few):
     rng = np.random.default_rng(1)
