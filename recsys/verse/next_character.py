@@ -69,7 +69,7 @@ class _NextCharacterNLL(torch.autograd.Function):
         of_rows = of_weight if is_all else torch.zeros_like(rows)
         offsets = bias[candidates]
         offsets[FREQUENT:] -= log_share
-        # Where each target is among the candidates: the column of its own, the last, where not.
+        # A target has a column of its own, the last; its place among the candidates counts nothing.
         columns = targets.new_full((len(weight),), n).index_copy_(
             0, candidates, torch.arange(n, device=candidates.device)
         )[targets]
@@ -92,8 +92,7 @@ class _NextCharacterNLL(torch.autograd.Function):
                 torch.mm(others, rows, out=of_part)
                 of_part.addcmul_(own[:, None], of_target)
                 of_rows.addmm_(others.t(), part)
-                of_offsets = others.sum(dim=0)
-                of_bias.index_add_(0, candidates, of_offsets)
+                of_bias.index_add_(0, candidates, others.sum(dim=0))
                 of_bias.index_add_(0, target, own)
                 of_weight.index_add_(0, target, own[:, None] * part)
         if not is_all:
