@@ -153,6 +153,6 @@ def scores_of(
     added: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """Score the vectors at some positions; float32, as many as there are positions."""
-    rows = np.take(vectors, positions, axis=0)
-    scores = np.asarray(np.einsum("ij,j->i", rows, query))
+    # Not `take`, which copies vectors whole that a mapped file holds at an odd address.
+    scores = np.asarray(np.einsum("ij,j->i", vectors[positions], query))
     return scores if added is None else scores + added[positions]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,20 @@ class Parts:
 
     index: CellIndex
     poem_of: NDArray[np.int32]
+
+    def texts(
+        self,
+        positions: NDArray[np.integer],
+        poems: Sequence[Poem],
+        texts_of: Callable[[Sequence[Poem]], Iterator[tuple[int, str]]],
+    ) -> list[str]:
+        """Give the parts at some positions; `texts_of` gives the parts of poems in order."""
+        found = []
+        for position in positions:
+            poem = self.poem_of[position]
+            number = int(position - np.searchsorted(self.poem_of, poem))
+            found.append(next(islice(texts_of([poems[poem]]), number, None))[1])
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,10 +183,7 @@ class PoemLookup:
         texts_of: Callable[[Sequence[Poem]], Iterator[tuple[int, str]]],
         allowed: NDArray[np.bool_] | None,
     ) -> list[SimilarPoem]:
-        """Ask for more parts until they are of k poems, or all have been seen; then rank these.
-
-        `texts_of` gives the parts of poems, each with the place of its poem.
-        """
+        """Ask for more parts until they are of k poems, or all have been seen; then rank these."""
         permitted = None if allowed is None else allowed[parts.poem_of]
         n_permitted = len(parts.poem_of) if permitted is None else int(permitted.sum())
         depth = min(2 * k, n_permitted)
@@ -184,11 +195,15 @@ class PoemLookup:
                 break
             depth = min(4 * depth, n_permitted)
         # 8 bits a number cannot tell the nearest parts apart: not even a line from one like it.
-        places, texts = zip(*texts_of([self.poems[each] for each in poems]), strict=True)
-        scores = np.full(len(poems), -np.inf, dtype=np.float32)
-        np.maximum.at(scores, np.array(places), self._likeness(query, texts))
-        order = np.argsort(-scores, kind="stable")[:k]
-        return self._shown(query, poems[order], scores[order])
+        found = np.sort(ranking.positions[0, at])
+        texts = parts.texts(found, self.poems, texts_of)
+        likeness = self._likeness(query, texts)
+        best_part: dict[int, int] = {}
+        for part in np.argsort(-likeness, kind="stable").tolist():
+            best_part.setdefault(int(parts.poem_of[found[part]]), part)
+        positions, best = (np.array(each[:k]) for each in zip(*best_part.items(), strict=True))
+        closest = [texts[each] for each in best] if parts is self.lines else None
+        return self._shown(query, positions, likeness[best], closest)
 
     def _likeness(self, query: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
         """Give each text's cosine with the query; they are encoded together."""
@@ -200,17 +215,25 @@ class PoemLookup:
         query: NDArray[np.float32],
         positions: NDArray[np.integer],
         scores: NDArray[np.float32],
+        closest: Sequence[str] | None = None,
     ) -> list[SimilarPoem]:
-        """Add each poem's closest line."""
+        """Add each poem's closest line, which is looked for where it is not known yet."""
         poems = [self.poems[each] for each in positions]
-        lines = list(chain.from_iterable(each.lines for each in poems))
-        likeness = self._likeness(query, lines)
+        closest = closest or self._closest_lines(query, poems)
+        # Rounding takes a cosine to a little above 1.
+        return [
+            SimilarPoem(poem, rank, min(float(score), 1.0), line)
+            for rank, (poem, score, line) in enumerate(
+                zip(poems, scores, closest, strict=True), start=1
+            )
+        ]
+
+    def _closest_lines(self, query: NDArray[np.float32], poems: Sequence[Poem]) -> list[str]:
+        likeness = self._likeness(query, list(chain.from_iterable(each.lines for each in poems)))
         found, start = [], 0
-        for rank, (poem, score) in enumerate(zip(poems, scores, strict=True), start=1):
+        for poem in poems:
             stop = start + len(poem.lines)
-            closest = poem.lines[int(likeness[start:stop].argmax())]
-            # Rounding takes a cosine to a little above 1.
-            found.append(SimilarPoem(poem, rank, min(float(score), 1.0), closest))
+            found.append(poem.lines[int(likeness[start:stop].argmax())])
             start = stop
         return found
 
