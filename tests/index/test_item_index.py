@@ -1,3 +1,5 @@
+import tracemalloc
+
 import faiss
 import numpy as np
 import pytest
@@ -244,6 +246,25 @@ def test_an_index_is_loaded_as_it_was_saved(tmp_path):
         np.testing.assert_array_equal(
             loaded.search(each, 6).positions, index.search(each, 6).positions
         )
+
+
+@pytest.mark.parametrize("n_queries", [1, 5])
+def test_vectors_of_a_mapped_file_are_never_copied_whole(tmp_path, monkeypatch, n_queries):
+    monkeypatch.setattr(module, "MOST_HELD_TWICE", 0)
+    rng = np.random.default_rng(0)
+    vectors = rng.integers(-9, 10, (20_000, 40)).astype(np.float32)
+    queries = rng.integers(-9, 10, (n_queries, 40)).astype(np.float32)
+    ItemIndex.of(vectors).save(tmp_path / "i.faiss")
+    loaded = ItemIndex.load(tmp_path / "i.faiss")
+    loaded.search(queries, 10)
+    tracemalloc.start()
+    found = loaded.search(queries, 10)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < vectors.nbytes / 2
+    expected = exact_search(vectors, queries, 10)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    np.testing.assert_array_equal(found.scores, expected.scores)
 
 
 def test_an_empty_index_is_loaded_too(tmp_path):
