@@ -178,10 +178,14 @@ def written_record(
 def _nearest(nearest: NearestLine | None, desk: Desk, script: Script | None) -> Record | None:
     if nearest is None:
         return None
+    line, title, author = (
+        desk.scripts.shown(each, script)
+        for each in (nearest.line, nearest.poem.title, nearest.poem.author)
+    )
     return {
-        "line": desk.scripts.shown(nearest.line, script),
+        "line": line,
         "poem": nearest.poem.id,
-        "title": nearest.poem.title,
-        "author": nearest.poem.author,
+        "title": title,
+        "author": author,
         "closeness": round(nearest.closeness, 4),
     }

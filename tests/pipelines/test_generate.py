@@ -70,6 +70,8 @@ def test_acrostic_and_first_line_stand_where_they_belong(generate):
 def test_simplified_input_is_understood_and_simplified_output_given(generate):
     (record,) = generate("--acrostic", "江山风月", "--script", "simplified").records
     assert "".join(line[0] for line in lines_of(record)) == "江山风月"
+    nearest = [each["nearest"] for each in record["lines"]]
+    assert {each["author"] for each in nearest if each is not None} == {"诗人"}
 
 
 def test_free_verse_has_no_tones(generate):
