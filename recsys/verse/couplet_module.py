@@ -17,6 +17,10 @@ from recsys.verse.next_character import next_character_nll
 LOG_VARIANCES = (-8.0, 4.0)
 """Bounds of the codes' log-variance, beyond which nothing is gained and much is lost."""
 
+LANES = 16
+"""Logits are filled up to a multiple of as many columns: where rows begin within a processor's
+vector, a matrix product into them takes half as long again."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -74,7 +78,10 @@ class CoupletModule(nn.Module, ABC):
 
     @abstractmethod
     def writing(self, width: Width, latents: Tensor, told: Told) -> NextLogits:
-        """Begin couplets from their codes; each call gives logits of shape (n, n_characters)."""
+        """Begin couplets from their codes; each call gives logits of the next characters.
+
+        They are of shape (n, at least n_characters), -inf beyond the vocabulary.
+        """
 
 
 class GatedConvolution(nn.Module):
@@ -159,13 +166,16 @@ class GRUModule(CoupletModule):
         """See `CoupletModule`."""
         beside = self._beside(2 * width, latents, told)
         state = self._first_state(beside)
+        n_beyond = -len(self.bias) % LANES
+        weight = pad(self.characters.weight, (0, 0, 0, n_beyond))
+        bias = pad(self.bias, (0, n_beyond), value=-math.inf)
 
         def next_logits(before: Tensor | None) -> Tensor:
             nonlocal state
             if before is None:
                 before = torch.zeros(len(latents), dtype=torch.int64, device=latents.device)
             features, state = self._features(before[:, None], beside, state)
-            return torch.addmm(self.bias, features[:, 0], self.characters.weight.t())
+            return torch.addmm(bias, features[:, 0], weight.t())
 
         return next_logits
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
 from recsys.errors import DataError
 
@@ -37,8 +36,8 @@ class NextCharacter(Protocol):
 
         Returns
         -------
-        float32, shape (n, n_characters)
-            Logits of the next ones.
+        float32, shape (n, at least n_characters)
+            Logits of the next ones; -inf in columns beyond the vocabulary.
         """
         ...
 
@@ -148,10 +147,11 @@ def _draw(
         logits = torch.from_numpy(following(previous))
         given = places.given[rows, at]
         allowed = places.allowed[places.kinds[rows, at]] & ~used
-        wanted = logits if lift is None else logits + lift
+        wanted = logits[:, : used.shape[1]]
+        wanted = wanted if lift is None else wanted + lift
         chosen = _choose(wanted, torch.from_numpy(allowed), temperature, rng)
         chosen = np.where(given == OPEN, chosen, given)
-        log_likelihood += (logits[here, chosen] - logits.logsumexp(dim=1)).double().numpy()
+        log_likelihood += torch.log_softmax(logits, dim=1)[here, chosen].double().numpy()
         characters[:, at] = chosen
         used[here[:, None], forms[chosen]] = True
         previous = np.maximum(chosen, 0)  # one that is stuck goes on with anything
@@ -164,10 +164,14 @@ def _choose(
     logits: Tensor, allowed: Tensor, temperature: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw a character a row; OPEN where none is allowed."""
-    within = torch.where(allowed, logits, -torch.inf)
+    n, n_characters = allowed.shape
+    # Room for whole runs of columns, so that they can be summed up where they lie.
+    in_runs = logits.new_full((n, n_characters + -n_characters % RUN), -torch.inf)
+    within = in_runs[:, :n_characters]
+    torch.where(allowed, logits, within, out=within)
     if temperature > 0:
-        uniform = torch.from_numpy(rng.random(len(logits)))
-        best = _draw_from(torch.softmax(within.div_(temperature), dim=1), uniform)
+        shares = torch.softmax(in_runs.div_(temperature), dim=1, out=in_runs)
+        best = _draw_from(shares, torch.from_numpy(rng.random(n)))
     else:
         best = within.argmax(dim=1)
     is_allowed = allowed.gather(1, best[:, None])[:, 0]  # not so where nothing is
@@ -175,20 +179,19 @@ def _choose(
 
 
 def _draw_from(shares: Tensor, uniform: Tensor) -> Tensor:
-    """Draw a column a row by the shares: first a run of columns, then one within it.
+    """Draw a column a row by the shares, of whole runs: first a run, then a column within it.
 
     Two short sums take a quarter of the time of one along all columns. Rows of NaN, where nothing
     is allowed, give any column.
     """
-    n, n_columns = shares.shape
-    of_runs = pad(shares, (0, -n_columns % RUN)).view(n, -1, RUN)
+    of_runs = shares.view(len(shares), -1, RUN)
     share = of_runs.sum(dim=2).double().cumsum(dim=1)
     total = share[:, -1:]
     target = torch.minimum(
         uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total))
     )
     run = (share <= target).sum(dim=1)
-    here = torch.arange(n)
+    here = torch.arange(len(shares))
     inside = of_runs[here, run].double()
     below = share[here, run][:, None] - inside.sum(dim=1, keepdim=True)
     column = ((below + inside.cumsum(dim=1)) <= target).sum(dim=1)

@@ -113,12 +113,11 @@ class Judge:
         """
         zeros = np.zeros(len(couplets))
         lines = [line for each in couplets for line in each]
+        n_characters = sum(map(len, couplets[0]))
+        frequencies = [self.frequency[each] for line in lines for each in line]
         parts = (
-            log_likelihood / sum(map(len, couplets[0])),
-            [
-                np.mean([self.frequency[each] for line in lines for each in line])
-                for lines in couplets
-            ],
+            log_likelihood / n_characters,
+            np.reshape(frequencies, (-1, n_characters)).mean(axis=1),
             self.existing.closeness(lines).reshape(-1, 2).max(axis=1),
             zeros if theme is None else self.themes.closeness(list(map("".join, couplets)), theme),
             self.antithesis.parallelism(couplets) if is_parallel else zeros,

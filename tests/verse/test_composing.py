@@ -12,7 +12,7 @@ from recsys.data.poems import Poem
 from recsys.errors import ConfigError, DataError
 from recsys.verse.antithesis import Antithesis
 from recsys.verse.composing import Composer, Sampling
-from recsys.verse.decoding import OPEN, Places, _draw_from, decode
+from recsys.verse.decoding import OPEN, RUN, Places, _draw_from, decode
 from recsys.verse.masks import ANY, OBLIQUE_END, Masks, same_characters
 from recsys.verse.novelty import ExistingLines
 from recsys.verse.prosody import FREE, LEVEL, OBLIQUE, PATTERNS, check
@@ -111,6 +111,16 @@ def test_temperature_zero_takes_the_likeliest_that_is_allowed():
         rng=rng(),
     )
     assert drawn.characters.tolist() == [[0, 1, 3]]  # 1 is used when the third place asks for it
+
+
+def test_columns_beyond_the_vocabulary_are_never_chosen():
+    logits, allowed = np.log([0.5, 0.3, 0.2]), [[1, 1, 1]]
+    narrow = decode(Fixed(logits), places([[0, 0]], allowed), temperature=1, rng=rng())
+    filled = Fixed([*logits, -np.inf, -np.inf])
+    lift = np.zeros((1, 3), dtype=np.float32)
+    wide = decode(filled, replace(places([[0, 0]], allowed), lift=lift), temperature=1, rng=rng())
+    assert wide.characters.tolist() == narrow.characters.tolist()
+    assert wide.log_likelihood == pytest.approx(narrow.log_likelihood)
 
 
 def test_the_log_likelihood_is_the_models_own_at_temperature_one_without_masks():
@@ -392,16 +402,16 @@ def test_a_model_whose_characters_do_not_rhyme_is_refused(composer, table):
 
 
 def test_characters_are_drawn_by_their_share():
-    shares = torch.zeros(200_000, 150)
+    shares = torch.zeros(200_000, 3 * RUN)
     shares[:, [3, 70, 149]] = torch.tensor([0.2, 0.5, 0.3])
     drawn = _draw_from(shares, torch.from_numpy(np.random.default_rng(0).random(len(shares))))
-    found = torch.bincount(drawn, minlength=150) / len(shares)
+    found = torch.bincount(drawn, minlength=3 * RUN) / len(shares)
     torch.testing.assert_close(found, shares[0], rtol=0, atol=0.005)
 
 
 @pytest.mark.parametrize("uniform", [0.0, 1 - 1e-16])
 def test_no_draw_leads_to_a_character_without_a_share(uniform):
-    shares = torch.rand(500, 150, generator=torch.Generator().manual_seed(0))
+    shares = torch.rand(500, 3 * RUN, generator=torch.Generator().manual_seed(0))
     shares[:, 100:] = 0
     drawn = _draw_from(shares / shares.sum(1, keepdim=True), torch.full((500,), uniform).double())
     assert (shares[torch.arange(500), drawn] > 0).all()
