@@ -12,14 +12,11 @@ from torch.nn.functional import cross_entropy, dropout, pad
 from recsys.errors import ConfigError
 from recsys.verse.config import VerseConfig
 from recsys.verse.couplets import FORMS, N_TONE_CLASSES, WIDTHS, Width
+from recsys.verse.decoding import RUN
 from recsys.verse.next_character import next_character_nll
 
 LOG_VARIANCES = (-8.0, 4.0)
 """Bounds of the codes' log-variance, beyond which nothing is gained and much is lost."""
-
-LANES = 16
-"""Logits are filled up to a multiple of as many columns: where rows begin within a processor's
-vector, a matrix product into them takes half as long again."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class CoupletModule(nn.Module, ABC):
     def writing(self, width: Width, latents: Tensor, told: Told) -> NextLogits:
         """Begin couplets from their codes; each call gives logits of the next characters.
 
-        They are of shape (n, at least n_characters), -inf beyond the vocabulary.
+        They are of shape (n, n_characters), and may be filled up to whole runs of columns by -inf.
         """
 
 
@@ -166,7 +163,7 @@ class GRUModule(CoupletModule):
         """See `CoupletModule`."""
         beside = self._beside(2 * width, latents, told)
         state = self._first_state(beside)
-        n_beyond = -len(self.bias) % LANES
+        n_beyond = -len(self.bias) % RUN
         weight = pad(self.characters.weight, (0, 0, 0, n_beyond))
         bias = pad(self.bias, (0, n_beyond), value=-math.inf)
 

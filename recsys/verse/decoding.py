@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from recsys.errors import DataError
 
@@ -18,7 +19,8 @@ OPEN = -1
 """A place that is not given."""
 
 RUN = 64
-"""Columns that are summed up together when one is drawn."""
+"""Columns that are summed up together when one is drawn. Logits are filled up to whole runs: where
+rows begin within a processor's vector, a matrix product into them takes half as long again."""
 
 Allowed = NDArray[np.bool_]
 
@@ -36,8 +38,8 @@ class NextCharacter(Protocol):
 
         Returns
         -------
-        float32, shape (n, at least n_characters)
-            Logits of the next ones; -inf in columns beyond the vocabulary.
+        float32, shape (n, n_characters)
+            Logits of the next ones; they may be filled up to whole runs of columns by -inf.
         """
         ...
 
@@ -136,46 +138,45 @@ def _draw(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Draw some of the couplets once; OPEN stays where no character may stand."""
-    characters = np.full((len(rows), places.kinds.shape[1]), OPEN, dtype=np.int64)
-    log_likelihood = np.zeros(len(rows), dtype=np.float64)
-    used = places.used[rows]
-    forms = np.arange(used.shape[1])[:, None] if places.forms is None else places.forms
-    here = np.arange(len(rows))
-    lift = None if places.lift is None else torch.from_numpy(places.lift[rows])
+    n, n_places = len(rows), places.kinds.shape[1]
+    characters = np.full((n, n_places), OPEN, dtype=np.int64)
+    log_likelihood = np.zeros(n, dtype=np.float64)
+    of_kinds, free = _in_runs(places.allowed), _in_runs(~places.used[rows])
+    lift = None if places.lift is None else _in_runs(places.lift[rows])
+    forms = np.arange(places.used.shape[1])[:, None] if places.forms is None else places.forms
+    here = np.arange(n)
     following, previous = begin(rows), None
-    for at in range(characters.shape[1]):
-        logits = torch.from_numpy(following(previous))
-        given = places.given[rows, at]
-        allowed = places.allowed[places.kinds[rows, at]] & ~used
-        wanted = logits[:, : used.shape[1]]
-        wanted = wanted if lift is None else wanted + lift
-        chosen = _choose(wanted, torch.from_numpy(allowed), temperature, rng)
-        chosen = np.where(given == OPEN, chosen, given)
+    for at in range(n_places):
+        logits = _in_runs(following(previous), beyond=-np.inf)
+        kinds, given = torch.from_numpy(places.kinds[rows, at]), places.given[rows, at]
+        allowed = of_kinds.index_select(0, kinds).logical_and_(free)
+        within = torch.where(allowed, logits if lift is None else logits + lift, -torch.inf)
+        chosen = np.where(given == OPEN, _choose(within, temperature, rng), given)
         log_likelihood += torch.log_softmax(logits, dim=1)[here, chosen].double().numpy()
         characters[:, at] = chosen
-        used[here[:, None], forms[chosen]] = True
+        free[here[:, None], forms[chosen]] = False
         previous = np.maximum(chosen, 0)  # one that is stuck goes on with anything
     stuck = (characters == OPEN).any(axis=1)
     log_likelihood[stuck] = -np.inf
     return characters, log_likelihood
 
 
-def _choose(
-    logits: Tensor, allowed: Tensor, temperature: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw a character a row; OPEN where none is allowed."""
-    n, n_characters = allowed.shape
-    # Room for whole runs of columns, so that they can be summed up where they lie.
-    in_runs = logits.new_full((n, n_characters + -n_characters % RUN), -torch.inf)
-    within = in_runs[:, :n_characters]
-    torch.where(allowed, logits, within, out=within)
+def _in_runs(columns: NDArray[np.generic], beyond: float = 0) -> Tensor:
+    """Fill up to whole runs of columns, where that is still to be done."""
+    n_beyond = -columns.shape[1] % RUN
+    given = torch.from_numpy(columns)
+    return pad(given, (0, n_beyond), value=beyond) if n_beyond else given
+
+
+def _choose(logits: Tensor, temperature: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw a character a row; OPEN where all have -inf. The logits become their softmax."""
+    shares = torch.softmax(logits.div_(temperature or 1.0), dim=1, out=logits)
     if temperature > 0:
-        shares = torch.softmax(in_runs.div_(temperature), dim=1, out=in_runs)
-        best = _draw_from(shares, torch.from_numpy(rng.random(n)))
+        best = _draw_from(shares, torch.from_numpy(rng.random(len(shares))))
     else:
-        best = within.argmax(dim=1)
-    is_allowed = allowed.gather(1, best[:, None])[:, 0]  # not so where nothing is
-    return np.where(is_allowed.numpy(), best.numpy(), OPEN)
+        best = shares.argmax(dim=1)
+    is_open = shares.gather(1, best[:, None])[:, 0] > 0  # where all have -inf they are NaN
+    return np.where(is_open.numpy(), best.numpy(), OPEN)
 
 
 def _draw_from(shares: Tensor, uniform: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +73,7 @@ class Score:
     @classmethod
     def mean(cls, scores: Sequence["Score"]) -> "Score":
         """Of the couplets of a poem."""
-        return cls(*np.mean([astuple(each) for each in scores], axis=0).tolist())
+        return cls(**{each.name: fmean(map(attrgetter(each.name), scores)) for each in fields(cls)})
 
 
 @dataclass(frozen=True, eq=False)

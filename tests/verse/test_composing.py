@@ -116,7 +116,7 @@ def test_temperature_zero_takes_the_likeliest_that_is_allowed():
 def test_columns_beyond_the_vocabulary_are_never_chosen():
     logits, allowed = np.log([0.5, 0.3, 0.2]), [[1, 1, 1]]
     narrow = decode(Fixed(logits), places([[0, 0]], allowed), temperature=1, rng=rng())
-    filled = Fixed([*logits, -np.inf, -np.inf])
+    filled = Fixed([*logits, *[-np.inf] * (RUN - 3)])
     lift = np.zeros((1, 3), dtype=np.float32)
     wide = decode(filled, replace(places([[0, 0]], allowed), lift=lift), temperature=1, rng=rng())
     assert wide.characters.tolist() == narrow.characters.tolist()
