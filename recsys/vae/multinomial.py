@@ -13,6 +13,10 @@ from recsys.vae.encoder import Batch
 CACHED_BYTES = 2**21
 """Logits that a processor makes and normalises at a time, so that it finds them in its cache."""
 
+LANES = 16
+"""Blocks are a multiple of as many items wide: where rows begin within a processor's vector, a
+matrix product into them takes a quarter longer."""
+
 
 def multinomial_nll(
     latents: Tensor,
@@ -62,6 +66,8 @@ class _MultinomialNLL(torch.autograd.Function):
         cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
         # Besides what is kept: a block's logits, and already the next one's.
         at_once = max(1, min(len(weight), min(cached, max_bytes // 2) // bytes_of_item))
+        if LANES < at_once < len(weight):
+            at_once -= at_once % LANES
         n_kept = max_bytes // bytes_of_item - 2 * at_once
         ctx.blocks = list(_blocks(batch, at_clicks, len(weight), at_once))
         ctx.kept = {}
