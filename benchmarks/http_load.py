@@ -1,13 +1,15 @@
 """How many recommendations a second one core serves over HTTP, and how long one takes.
 
     python benchmarks/http_load.py
+    python benchmarks/http_load.py --workspace DIR
 
-The service runs on one core, on a workspace that is made here: 20,000 items, the default model's
-shape (two members of 200 latents, an item-item path), known users with histories of 80 items, to
-which nothing came since the index was built (`--changed`: one item). The load comes from this
-process, on another core, over loopback: first as fast as answers come back over 32 connections,
-then 250 and half of that rate a second, at times of chance (a Poisson process), each latency
-counted from the moment the request was due.
+The service runs on one core, on a workspace that is made here, of a model that nobody trained:
+20,000 items, the default model's shape (two members of 200 latents, an item-item path), known users
+with histories of 80 items; or on DIR, of which the users are drawn. Nothing came to their histories
+since the index was built (`--changed`: one item). The load comes from this process, on another
+core, over loopback: first as fast as answers come back over 32 connections, then 250 and half of
+that rate a second, at times of chance (a Poisson process), each latency counted from the moment the
+request was due.
 """
 
 import argparse
@@ -29,8 +31,12 @@ import psutil
 from machine import describe_run
 from made_workspace import Size, make_workspace
 
+from recsys.data.artefact import open_interactions
+
 LEAST_RATE, MOST_MILLISECONDS = 500, 20.0
 CONNECTIONS = 32
+REQUESTS = 4_000
+"""Each of another user; then they begin anew."""
 
 
 @contextlib.contextmanager
@@ -55,9 +61,9 @@ def service(workspace: Path, port: int, core: int) -> Iterator[psutil.Process]:
         process.wait(30)
 
 
-def request_of(user: int, liked: list[str], k: int, port: int) -> bytes:
+def request_of(user: str, liked: list[str], k: int, port: int) -> bytes:
     """Write one request as it goes over the wire."""
-    body = json.dumps({"user": str(user), "items": liked, "k": k}).encode()
+    body = json.dumps({"user": user, "items": liked, "k": k}).encode()
     head = (
         f"POST /recommend HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -138,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--workspace", type=Path, metavar="DIR", help="trained and indexed")
     parser.add_argument("--items", type=int, default=20_000, metavar="N")
     parser.add_argument("--neighbours", type=int, default=100, metavar="N", help="of an item")
     parser.add_argument("--members", type=int, default=2, metavar="N", help="of the model")
@@ -153,13 +160,17 @@ def main() -> None:
     print(describe_run())
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
-        size = Size(5_000, options.items, 200, options.neighbours, members=options.members)
-        make_workspace(Path(folder), size)
+        workspace = options.workspace or Path(folder)
+        if options.workspace is None:
+            size = Size(5_000, options.items, 200, options.neighbours, members=options.members)
+            make_workspace(workspace, size)
         os.sched_setaffinity(0, {cores[0]})
-        with service(Path(folder), options.port, cores[-1]) as process:
-            users = np.random.default_rng(1).permutation(size.users)[:4_000]
-            liked = ["0"] if options.changed else []
-            requests = [request_of(int(each), liked, options.k, options.port) for each in users]
+        store = open_interactions(workspace / "interactions")
+        users, items = store.interactions.users.ids, store.interactions.items.ids
+        asking = np.random.default_rng(1).permutation(users)[:REQUESTS]
+        liked = [str(items[0])] if options.changed else []
+        requests = [request_of(str(each), liked, options.k, options.port) for each in asking]
+        with service(workspace, options.port, cores[-1]) as process:
             asyncio.run(as_fast_as_it_goes(options.port, requests, 3))  # warm
             before = process.cpu_times()
             rate = asyncio.run(as_fast_as_it_goes(options.port, requests, options.seconds))
