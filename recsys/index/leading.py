@@ -1,5 +1,6 @@
 """A few queries, exactly: most vectors are ruled out by their leading directions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,12 @@ WIDEST_HEAD = 0.75
 SAMPLED = 2048
 """Vectors that the directions are found from, at most."""
 
+FIRST_DIRECTIONS = 32
+"""The first stage's. Where a sparse term tells most of the scores, these mostly tell enough."""
+
+MOST_AT_FIRST = 0.05
+"""Share of the vectors up to which the first stage scores what it does not rule out."""
+
 MOST_LOOKED_UP = 0.25
 """Share of the vectors from which on one product with all costs less than a copy of these."""
 
@@ -26,13 +33,32 @@ taken longer by as much of the squares."""
 
 
 @dataclass(frozen=True, eq=False)
+class Stage:
+    """How far the directions are looked along before vectors are ruled out.
+
+    Parameters
+    ----------
+    n_directions : int
+        From the first on.
+    tails : float32, shape (n,)
+        Lengths of what the vectors hold beyond these.
+    most : float
+        Share of the vectors that may be left.
+    """
+
+    n_directions: int
+    tails: NDArray[np.float32]
+    most: float
+
+
+@dataclass(frozen=True, eq=False)
 class LeadingDirections:
     """The vectors along the principal directions that hold nearly all of their squared length.
 
     A product is that of the heads, which lie along these directions, plus that of the tails, and
     the latter is at most the product of their lengths (Cauchy and Schwarz). Codes of members side
     by side repeat each other: half of the directions are enough, and so is half of the memory
-    that a query has to look at.
+    that a query has to look at. Where a sparse term is added, the first few mostly do.
 
     Parameters
     ----------
@@ -40,14 +66,16 @@ class LeadingDirections:
         Orthonormal columns.
     heads : float32, shape (n, n_leading)
         Direction by direction in memory.
-    tails, lengths : float32, shape (n,)
-        Lengths of the tails, and of the whole vectors.
+    lengths : float32, shape (n,)
+        Of the whole vectors.
+    stages : sequence of Stage
+        The last one looks along all of them.
     """
 
     directions: NDArray[np.float32]
     heads: NDArray[np.float32]
-    tails: NDArray[np.float32]
     lengths: NDArray[np.float32]
+    stages: Sequence[Stage]
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "LeadingDirections | None":
@@ -57,13 +85,14 @@ class LeadingDirections:
             return None
         heads = (leading.T @ vectors.T).T
         squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-        of_heads = np.einsum("ij,ij->i", heads, heads, dtype=np.float64)
-        return cls(
-            directions=leading,
-            heads=heads,
-            tails=np.sqrt((squares - of_heads).clip(0) + ROUNDING * squares).astype(np.float32),
-            lengths=np.sqrt(squares).astype(np.float32),
-        )
+        widths = {FIRST_DIRECTIONS: MOST_AT_FIRST} if heads.shape[1] > FIRST_DIRECTIONS else {}
+        stages = []
+        for width, most in (widths | {heads.shape[1]: MOST_LOOKED_UP}).items():
+            seen = heads[:, :width]
+            beyond = squares - np.einsum("ij,ij->i", seen, seen, dtype=np.float64)
+            tails = np.sqrt(beyond.clip(0) + ROUNDING * squares).astype(np.float32)
+            stages.append(Stage(width, tails, most))
+        return cls(leading, heads, np.sqrt(squares).astype(np.float32), stages)
 
     def search(
         self,
@@ -94,35 +123,61 @@ class LeadingDirections:
         """
         heads = np.stack([np.einsum("i,ij->j", query, self.directions) for query in queries])
         assert np.isfinite(heads).all(), "a query is not finite"
-        about = products(heads, self.heads)
-        if added is not None:
-            about += added
-        about[~permitted] = -np.inf
-        bounds = lower_bounds(about, k)
-        found = []
+        about = np.where(permitted, np.float32(0) if added is None else added, -np.inf)
+        found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+        start = 0
+        for stage in self.stages[-1:] if added is None else self.stages:
+            left = [row for row in range(len(queries)) if row not in found]
+            if not left:
+                break
+            looked = slice(start, stage.n_directions)
+            about[left] += products(heads[left, looked], self.heads[:, looked])
+            for row in left:
+                head = heads[row, : stage.n_directions]
+                bonus = None if added is None else added[row]
+                likely = self._likely(stage, vectors, queries[row], head, k, about[row], bonus)
+                if likely is not None:
+                    found[row] = likely
+            start = stage.n_directions
         for row, query in enumerate(queries):
-            bonus = None if added is None else added[row]
-            likely = np.flatnonzero(permitted[row] & (about[row] >= bounds[row]))
-            scores = scores_of(likely, vectors, query, bonus)
-            if len(likely) >= k:  # else all that is permitted is here
-                tail = np.linalg.norm(query - np.einsum("ij,j->i", self.directions, heads[row]))
-                at_most = about[row] + self.tails * tail
-                at_most += self.lengths * (ROUNDING * np.linalg.norm(query))
-                if bonus is not None:
-                    at_most += ROUNDING * np.abs(bonus)
-                at_most[likely] = -np.inf  # scored already
-                least = np.partition(scores, len(scores) - k)[len(scores) - k]
-                possible = np.flatnonzero(at_most >= least)
-                if len(possible) > MOST_LOOKED_UP * len(vectors):
-                    likely = np.flatnonzero(permitted[row])
-                    scores = products(query[None], vectors)[0, likely]
-                    scores = scores if bonus is None else scores + bonus[likely]
-                else:
-                    others = scores_of(possible, vectors, query, bonus)
-                    likely = np.concatenate([likely, possible])
-                    scores = np.concatenate([scores, others])
-            found.append((likely, scores))
-        return found
+            if row not in found:
+                positions = np.flatnonzero(permitted[row])
+                scores = products(query[None], vectors)[0, positions]
+                found[row] = positions, scores if added is None else scores + added[row, positions]
+        return [found[row] for row in range(len(queries))]
+
+    def _likely(
+        self,
+        stage: Stage,
+        vectors: NDArray[np.float32],
+        query: NDArray[np.float32],
+        head: NDArray[np.float32],
+        k: int,
+        about: NDArray[np.float32],
+        added: NDArray[np.float32] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+        """Score what may be among the k best of a query; None where that is too much.
+
+        `about` are the scores as far as the stage has looked; -inf at what is not permitted.
+        """
+        (bound,) = lower_bounds(about[None], k)
+        likely = np.flatnonzero((about >= bound) & (about > -np.inf))
+        scores = scores_of(likely, vectors, query, added)
+        if len(likely) < k:  # all that is permitted is here
+            return likely, scores
+        seen = self.directions[:, : stage.n_directions]
+        tail = np.linalg.norm(query - np.einsum("ij,j->i", seen, head))
+        at_most = about + stage.tails * tail
+        at_most += self.lengths * (ROUNDING * np.linalg.norm(query))
+        if added is not None:
+            at_most += ROUNDING * np.abs(added)
+        at_most[likely] = -np.inf  # scored already
+        least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        possible = np.flatnonzero(at_most >= least)
+        if len(possible) > stage.most * len(vectors):
+            return None
+        others = scores_of(possible, vectors, query, added)
+        return np.concatenate([likely, possible]), np.concatenate([scores, others])
 
 
 def leading_directions(vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:

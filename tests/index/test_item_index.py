@@ -131,6 +131,7 @@ def test_a_few_queries_by_heads_rank_as_many_do(monkeypatch, offset, few):
     vectors, queries = two_alike(rng, 3_000, 40), two_alike(rng, 24, 40)
     monkeypatch.setattr(module, "LEAST_FOR_LEADING", 0)
     monkeypatch.setattr(module, "MOST_OF_A_LIST", 0.02)
+    monkeypatch.setattr(leading, "FIRST_DIRECTIONS", 8)
     index = ItemIndex.of(vectors)
     added = random_added(rng, 24, 3_000, 0.3, tied=False)
     excluded = random_exclusions(rng, 24, 3_000)
@@ -144,6 +145,29 @@ def test_a_few_queries_by_heads_rank_as_many_do(monkeypatch, offset, few):
         found = index.search(queries[rows], 50, **rules)
         np.testing.assert_array_equal(found.positions, whole.positions[rows])
         np.testing.assert_allclose(found.scores, whole.scores[rows], rtol=1e-5, atol=1e-5)
+
+
+def test_a_sparse_term_leaves_little_to_the_first_directions(monkeypatch):
+    rng = np.random.default_rng(4)
+    vectors, queries = two_alike(rng, 2_000, 40), two_alike(rng, 3, 40)
+    added = np.zeros((3, 2_000), dtype=np.float32)
+    added[0, :30] = added[1, :900:30] = 200  # of the third nothing is told
+    permitted = rng.random((3, 2_000)) < 0.9
+    monkeypatch.setattr(leading, "FIRST_DIRECTIONS", 4)
+    heads = leading.LeadingDirections.of(vectors)
+    assert [each.n_directions for each in heads.stages] == [4, 19]
+    looked_along = []
+    monkeypatch.setattr(
+        leading,
+        "products",
+        lambda some, all_of_them: looked_along.append(some.shape) or some @ all_of_them.T,
+    )
+    found = heads.search(vectors, queries, 10, permitted, added)
+    assert looked_along == [(3, 4), (1, 15)]
+    for row, (positions, scores) in enumerate(found):
+        exact = np.where(permitted[row], vectors @ queries[row] + added[row], -np.inf)
+        np.testing.assert_allclose(scores, exact[positions], rtol=1e-4)
+        assert set(np.argsort(-exact)[:10]) <= set(positions)
 
 
 def test_queries_that_the_directions_say_nothing_of_are_scored_by_one_product(monkeypatch):
