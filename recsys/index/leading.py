@@ -50,6 +50,20 @@ class Stage:
     tails: NDArray[np.float32]
     most: float
 
+    @classmethod
+    def of(
+        cls,
+        heads: NDArray[np.float32],
+        squares: NDArray[np.float64],
+        n_directions: int,
+        most: float,
+    ) -> "Stage":
+        """Measure the tails of vectors by their heads and the squares of their lengths."""
+        seen = heads[:, :n_directions]
+        beyond = squares - np.einsum("ij,ij->i", seen, seen, dtype=np.float64)
+        tails = np.sqrt(beyond.clip(0) + ROUNDING * squares)
+        return cls(n_directions, tails.astype(np.float32), most)
+
 
 @dataclass(frozen=True, eq=False)
 class LeadingDirections:
@@ -85,13 +99,9 @@ class LeadingDirections:
             return None
         heads = (leading.T @ vectors.T).T
         squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-        widths = {FIRST_DIRECTIONS: MOST_AT_FIRST} if heads.shape[1] > FIRST_DIRECTIONS else {}
-        stages = []
-        for width, most in (widths | {heads.shape[1]: MOST_LOOKED_UP}).items():
-            seen = heads[:, :width]
-            beyond = squares - np.einsum("ij,ij->i", seen, seen, dtype=np.float64)
-            tails = np.sqrt(beyond.clip(0) + ROUNDING * squares).astype(np.float32)
-            stages.append(Stage(width, tails, most))
+        stages = [Stage.of(heads, squares, heads.shape[1], MOST_LOOKED_UP)]
+        if heads.shape[1] > FIRST_DIRECTIONS:
+            stages.insert(0, Stage.of(heads, squares, FIRST_DIRECTIONS, MOST_AT_FIRST))
         return cls(leading, heads, np.sqrt(squares).astype(np.float32), stages)
 
     def search(
