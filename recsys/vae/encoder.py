@@ -13,6 +13,10 @@ from torch.nn.functional import embedding_bag, silu
 
 from recsys.vae.config import VAEConfig
 
+MOST_DENSE = 2**26
+"""Users x items up to which a CUDA device multiplies the histories with their zeros, 256 MB of
+them: four times as fast as gathering rows, and always in the same order."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -60,13 +64,13 @@ class Batch:
     def users(self) -> Tensor:
         """The user of each click, 0 .. n_users-1; int64, shape (n_clicks,)."""
         users = torch.arange(len(self.lengths), device=self.items.device)
-        return users.repeat_interleave(self.lengths)
+        return users.repeat_interleave(self.lengths, output_size=len(self.items))
 
     @cached_property
     def normalised(self) -> Tensor:
         """The values divided by the L2 norm of their history; float32, shape (n_clicks,)."""
         norms = self.sum_by_user(self.values.square()).sqrt()
-        return self.values / norms.clamp_min(1e-12).repeat_interleave(self.lengths)
+        return self.values / norms.clamp_min(1e-12)[self.users]
 
     def sum_by_user(self, per_click: Tensor) -> Tensor:
         """Add up a value of each click within its user; shape (n_users,)."""
@@ -129,13 +133,11 @@ class Encoder(nn.Module):
         items, starts, values = batch.items, batch.starts, batch.normalised
         if generator is not None and self.dropout > 0:
             items, starts, values = self._some_of(batch, generator)
-        hidden = embedding_bag(
-            items,
-            self.item_embeddings if embeddings is None else embeddings,
-            starts,
-            mode="sum",
-            per_sample_weights=values,
-        )
+        table = self.item_embeddings if embeddings is None else embeddings
+        if _is_dense(batch, table):
+            hidden = _with_zeros(batch, values, len(table)) @ table
+        else:
+            hidden = embedding_bag(items, table, starts, mode="sum", per_sample_weights=values)
         first_norm, *norms = self.norms
         hidden = first_norm(silu(hidden + self.first_bias))
         total = hidden
@@ -153,7 +155,21 @@ class Encoder(nn.Module):
             As `Batch` has them; the values normalised before.
         """
         chances = torch.empty_like(batch.values).bernoulli_(1 - self.dropout, generator=generator)
+        if chances.device.type == "cuda":
+            # How many are left is not known here: to ask would be to wait for the device.
+            return batch.items, batch.starts, batch.normalised * chances / (1 - self.dropout)
         kept = chances.nonzero()[:, 0]
         lengths = batch.sum_by_user(chances).to(torch.int64)
         values = batch.normalised[kept] / (1 - self.dropout)
         return batch.items[kept], lengths.cumsum(0) - lengths, values
+
+
+def _is_dense(batch: Batch, table: Tensor) -> bool:
+    return table.device.type == "cuda" and len(batch.lengths) * len(table) <= MOST_DENSE
+
+
+def _with_zeros(batch: Batch, values: Tensor, n_items: int) -> Tensor:
+    """Write values of a batch's clicks into a dense matrix; shape (n_users, n_items)."""
+    dense = values.new_zeros(len(batch.lengths), n_items)
+    dense.view(-1).index_add_(0, batch.users * n_items + batch.items, values)
+    return dense

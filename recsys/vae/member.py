@@ -17,9 +17,6 @@ from recsys.vae.objective import composite_kl, gaussian_nll, standard_kl
 from recsys.vae.past import PastPosteriors
 from recsys.vae.row_adam import RowAdam
 
-BF16_DEVICES = frozenset({"cuda"})
-"""Where products in bf16 are many times faster; an ordinary processor is slower at them."""
-
 
 @dataclass(frozen=True, eq=False)
 class Terms:
@@ -77,11 +74,9 @@ class Member:
         self.generator.manual_seed(seed)
         self.module.train()
 
-    def add_gradient(self, batch: Batch, kl_weight: float) -> Terms:
+    def add_gradient(self, batch: Batch, kl_weight: float | Tensor) -> Terms:
         """Leave the gradient of the mean loss of the batch's users in the module."""
-        with in_low_precision(self.device):
-            mean, log_variance = self._encode(batch)
-        mean, log_variance = mean.float(), log_variance.float()
+        mean, log_variance = self._encode(batch)
         latents = mean
         if not self.config.autoencoder:
             noise = torch.empty_like(mean).normal_(generator=self.generator)
@@ -132,7 +127,12 @@ class Member:
         return label_loss.of_items(self.module.decoder.weight, None, n_users)
 
     def _weighted_kl(
-        self, latents: Tensor, mean: Tensor, log_variance: Tensor, batch: Batch, kl_weight: float
+        self,
+        latents: Tensor,
+        mean: Tensor,
+        log_variance: Tensor,
+        batch: Batch,
+        kl_weight: float | Tensor,
     ) -> Tensor:
         if self.config.autoencoder:
             return torch.zeros((), device=self.device)
@@ -150,14 +150,6 @@ class Member:
         if self.config.predicts_ratings:  # centred values cancel: count the ratings instead
             return batch.lengths.to(torch.float32)
         return batch.sum_by_user(batch.values)
-
-
-def in_low_precision(device: torch.device) -> torch.autocast:
-    """Multiply in bf16 inside the encoder's layers, where the device gains by it.
-
-    Weights, normalisations, the softmax over the catalogue and every sum stay float32.
-    """
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type in BF16_DEVICES)
 
 
 @contextlib.contextmanager

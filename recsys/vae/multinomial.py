@@ -42,6 +42,11 @@ def multinomial_nll(
     return _MultinomialNLL.apply(latents, weight, bias, batch, at_clicks, max_bytes)  # type: ignore[no-any-return, no-untyped-call]
 
 
+def is_one_block(n_users: int, n_items: int, max_bytes: int) -> bool:
+    """Whether a CUDA device takes the whole catalogue at once, float32; see `multinomial_nll`."""
+    return 4 * n_users * n_items <= max_bytes // 2
+
+
 class _MultinomialNLL(torch.autograd.Function):
     """Minus the sum over users and clicks of value * log softmax (Liang et al. 2018, eq. 2).
 

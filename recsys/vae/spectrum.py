@@ -10,11 +10,17 @@ from torch import Tensor
 from recsys.vae.config import VAEConfig
 from recsys.vae.model import VAEModule
 
+CPU = torch.device("cpu")
+
 ENCODER_LENGTH, DECODER_LENGTH = 1.0, 0.6
 """Of the items' rows in either table at the start, on average: see docs/experiments.md."""
 
 
-def item_factors(matrix: csr_array, dim: int) -> Tensor:
+SHARE_OF_MEMORY = 0.5
+"""Of a CUDA device may hold the histories with all their zeros; else a processor decomposes."""
+
+
+def item_factors(matrix: csr_array, dim: int, device: torch.device = CPU) -> Tensor:
     """Give each item a vector, so that the angle between two says how alike their users are.
 
     They are the right singular vectors of D_u^(-1/2) X D_i^(-1/2), where X is the binarised
@@ -26,6 +32,8 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
     ----------
     matrix : csr_array, shape (n_users, n_items)
     dim : int
+    device : torch.device
+        Where to compute, if there is room.
 
     Returns
     -------
@@ -48,13 +56,26 @@ def item_factors(matrix: csr_array, dim: int) -> Tensor:
     normalised = torch.sparse_coo_tensor(
         places, torch.from_numpy(values), matrix.shape, is_coalesced=True, check_invariants=True
     )
-    _, sizes, vectors = torch.svd_lowrank(normalised, q=min(dim, n_users, n_items))
-    factors = vectors * sizes.sqrt()
+    _, sizes, vectors = torch.svd_lowrank(_on(device, normalised), q=min(dim, n_users, n_items))
+    factors = (vectors * sizes.sqrt()).cpu()
     length: Tensor = factors.norm(dim=1).mean().clamp_min(1e-12)
     return factors / length
 
 
-def factors_of_members(matrix: csr_array, config: VAEConfig, seed: int) -> list[Tensor]:
+def _on(device: torch.device, matrix: Tensor) -> Tensor:
+    """Move a sparse matrix to a device where it fits densely.
+
+    A device adds up the terms of a sparse product in any order, so that no two runs agree.
+    """
+    if device.type != "cuda":
+        return matrix
+    room = SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory
+    return matrix.to(device).to_dense() if 4 * matrix.numel() <= room else matrix
+
+
+def factors_of_members(
+    matrix: csr_array, config: VAEConfig, seed: int, device: torch.device = CPU
+) -> list[Tensor]:
     """Decompose once for each member: what is rough in it differs, and so should members.
 
     Parameters
@@ -64,12 +85,14 @@ def factors_of_members(matrix: csr_array, config: VAEConfig, seed: int) -> list[
         With `members` decided.
     seed : int
         torch's random numbers are seeded by it, and by the member's place.
+    device : torch.device
+        See `item_factors`.
     """
     assert config.members is not None
     factors = []
     for place in range(config.members):
         _seed(seed, place)
-        factors.append(item_factors(matrix, config.latent_dim))
+        factors.append(item_factors(matrix, config.latent_dim, device))
     return factors
 
 

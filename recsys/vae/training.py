@@ -23,10 +23,12 @@ from recsys.errors import TrainingError
 from recsys.ranking import Scorer
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.vae.devices import fast_products, random_state_kept
 from recsys.vae.encoder import Batch
+from recsys.vae.graphed import GraphedSteps, can_be_graphed
 from recsys.vae.health import check_alive, check_data, check_finite
 from recsys.vae.labels import Labels
-from recsys.vae.member import Member, threads_for
+from recsys.vae.member import Member, Terms, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
 from recsys.vae.past import PastPosteriors
 from recsys.vae.row_adam import RowAdam
@@ -97,12 +99,13 @@ def train(
         interactions.n_users, interactions.n_items, sampled=config.softmax == "sampled"
     )
     goes_on = checkpoint is not None and checkpoint.exists()
-    with torch.random.fork_rng(devices=[]):
+    place = torch.device(device)
+    with random_state_kept(place):
         factors: list[Tensor] = []
         if training.start == "spectral" and not goes_on:
             # Before the run has its tables: a large decomposition takes as much room as they do.
-            factors = factors_of_members(interactions.matrix, config, training.seed)
-        run = _Run(interactions, config, training, torch.device(device), labels)
+            factors = factors_of_members(interactions.matrix, config, training.seed, place)
+        run = _Run(interactions, config, training, place, labels)
         start_members([each.module for each in run.members], factors, training.seed)
         del factors
     if checkpoint is not None and goes_on:
@@ -146,7 +149,7 @@ class _Run:
         if config.predicts_ratings:
             self.item_means = interactions.item_means()
         self.inputs = model_input(interactions.matrix, config, self.item_means)
-        with torch.random.fork_rng(devices=[]):
+        with random_state_kept(device):
             torch.manual_seed(training.seed)
             n_labels = 0 if labels is None else len(labels.kind)
             modules = [
@@ -156,11 +159,16 @@ class _Run:
         logits_bytes = training.logits_mb * 2**20 // len(modules)
         self.members = members_of(modules, interactions, config, logits_bytes, labels)
         self.module = torch.nn.ModuleList(modules)
+        on_device = device.type == "cuda"  # there a graph reads the rate from its memory
         self.optimiser = torch.optim.Adam(
             [each for member in self.members for each in member.dense_parameters()],
-            lr=training.learning_rate,
+            lr=torch.tensor(training.learning_rate, device=device) if on_device else 0.0,
             fused=True,
+            capturable=on_device,
         )
+        self.graphed = None
+        if can_be_graphed(self.members, config, self.batch_size):
+            self.graphed = GraphedSteps(self.members, self.optimiser, self.inputs, self.batch_size)
         self.epochs_timed, self.seconds = 0, 0.0
         self.epoch = 0
         self.best_epoch = 0
@@ -192,7 +200,8 @@ class _Run:
     ) -> EpochReport:
         """Train over every user once, then validate when it is due."""
         started = time.perf_counter()
-        tally = self._train_epoch(pool)
+        with fast_products(self.device):
+            tally = self._train_epoch(pool)
         self.epoch += 1
         check_finite(tally.loss, self.module, self.epoch, self.training.learning_rate)
         users_per_second = self.interactions.n_users / (time.perf_counter() - started)
@@ -227,11 +236,19 @@ class _Run:
             orders.append(rng.permutation(self.interactions.n_users))
             member.begin_epoch(int(rng.integers(2**32)))
         tally = Tally(self.latent_dim, self.device)
+        if self.graphed is not None:
+            self.graphed.begin_epoch(orders)
         for step in range(self.steps_per_epoch):
             first = step * self.batch_size
-            rows = [order[first : first + self.batch_size] for order in orders]
             progress = self.epoch + step / self.steps_per_epoch
-            self._step(rows, progress, tally, pool)
+            rate = cosine_rate(self.training.learning_rate, progress / self.n_epochs)
+            self._set_rate(rate)
+            kl_weight = annealed(self.config, progress)
+            if self.graphed is not None and first + self.batch_size <= self.interactions.n_users:
+                tally.add(self.graphed.step(first, kl_weight))
+            else:
+                rows = [order[first : first + self.batch_size] for order in orders]
+                tally.add(self._step(rows, rate, kl_weight, pool))
         self.module.eval()
         return tally
 
@@ -241,21 +258,24 @@ class _Run:
             return batch
         return replace(batch, labels=torch.from_numpy(self.labels.positions[rows]).to(self.device))
 
-    def _step(
-        self, rows: Sequence[NDArray[np.int64]], progress: float, tally: Tally, pool: Executor
-    ) -> None:
-        """Every member's gradient of its users, side by side; then one step of them all."""
-        rate = cosine_rate(self.training.learning_rate, progress / self.n_epochs)
+    def _set_rate(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def _step(
+        self, rows: Sequence[NDArray[np.int64]], rate: float, kl_weight: float, pool: Executor
+    ) -> list[Terms]:
+        """Every member's gradient of its users, side by side; then one step of them all."""
         self.optimiser.zero_grad(set_to_none=True)
-        kl_weight = annealed(self.config, progress)
         batches = [self._batch(own) for own in rows]
         terms = list(pool.map(Member.add_gradient, self.members, batches, repeat(kl_weight)))
         self.optimiser.step()
         for member in self.members:
             member.update_rows(rate)
-        tally.add(terms)
+        return terms
 
     def _validate(self, validate: Callable[[Scorer], float] | None) -> float | None:
         """Score the current weights when due, and remember them if they are the best."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recsys.errors import DataError, TrainingError
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from recsys.vae.devices import fast_products, random_state_kept
 from recsys.vae.objective import standard_kl
 from recsys.vae.schedule import cosine_rate
 from recsys.verse.config import VerseConfig
@@ -138,7 +139,7 @@ class _Run:
         device: torch.device,
     ) -> None:
         self.vocabulary, self.config, self.device = vocabulary, config, device
-        with torch.random.fork_rng(devices=[]):
+        with random_state_kept(self.device):
             torch.manual_seed(config.seed)
             poem_dim = next(iter(train.values())).codes.shape[1]
             module = make_module(len(vocabulary), len(vocabulary.rhymes), poem_dim, config)
@@ -228,7 +229,7 @@ class _Run:
         batches = shuffled_batches(self.train, self.config.batch_size, rng)
         total, n = 0.0, 0
         self.module.train()
-        with torch.random.fork_rng(devices=[]):  # of the dropout
+        with fast_products(self.device), random_state_kept(self.device):  # of the dropout
             torch.manual_seed(int(rng.integers(2**62)))
             for number, (width, rows) in enumerate(batches):
                 progress = (self.epoch + number / len(batches)) / self.config.epochs

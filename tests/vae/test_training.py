@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from small_vae import FAMILY, SHORT, SMALL, assert_same_bits
 
 from recsys.baselines import Popularity, mean_metric
 from recsys.errors import DataError, TrainingError
@@ -24,23 +25,6 @@ from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.training import train
 
 ROOT = Path(__file__).parents[2]
-SMALL = VAEConfig(
-    values="binary", latent_dim=4, hidden_dim=8, encoder_layers=2, kl_weight=0.01, members=1
-)
-SHORT = TrainingConfig(epochs=4, batch_size=8, learning_rate=0.01, validate_every=1, seed=3)
-
-FAMILY = {
-    "two members": replace(SMALL, members=2),
-    "sampled softmax": replace(SMALL, softmax="sampled", negatives=3),
-    "multinomial, standard prior": replace(SMALL, prior="standard"),
-    "composite prior": replace(SMALL, prior="composite"),
-    "gaussian ratings": replace(SMALL, likelihood="gaussian", values="weighted"),
-    "gaussian, all entries": replace(SMALL, likelihood="gaussian", kl_scale="constant"),
-    "autoencoder": replace(SMALL, autoencoder=True),
-    "annealed, weighted, shallow": replace(
-        SMALL, values="weighted", anneal_epochs=3, encoder_layers=1
-    ),
-}
 
 
 class StoppedError(Exception):
@@ -55,17 +39,6 @@ def data(interactions_of):
     dense = (rng.random((30, 12)) < liked) * rng.integers(1, 6, (30, 12))
     dense[:, 0] = 1
     return interactions_of(dense)
-
-
-def weights_of(vae) -> dict[str, torch.Tensor]:
-    return torch.nn.ModuleList(vae.members).state_dict()
-
-
-def assert_same_bits(one, other) -> None:
-    ours, theirs = weights_of(one), weights_of(other)
-    assert ours.keys() == theirs.keys()
-    for name in ours:
-        assert torch.equal(ours[name], theirs[name]), name
 
 
 def spread(score) -> float:
@@ -384,22 +357,6 @@ def test_a_report_adds_up(data):
         assert each.users_per_second > 0
         assert (each.n_epochs, each.latent_dim) == (4, 4)
     assert seen[-1].seconds_left == 0
-
-
-def test_bf16_in_the_encoder_trains_as_well(data, monkeypatch):
-    """What a CUDA device does, by a processor."""
-    config, training = replace(SMALL, dropout=0.0), replace(SHORT, epochs=8)
-    reports = {"float32": [], "bf16": []}
-    exact = train(data, config, training, on_epoch=reports["float32"].append)
-    monkeypatch.setattr("recsys.vae.member.BF16_DEVICES", frozenset({"cpu"}))
-    rounded = train(data, config, training, on_epoch=reports["bf16"].append)
-    assert {tensor.dtype for tensor in weights_of(rounded).values()} == {torch.float32}
-    assert any(
-        not torch.equal(tensor, weights_of(exact)[name])
-        for name, tensor in weights_of(rounded).items()
-    )
-    one, other = (reports[name][-1].loss for name in reports)
-    assert one == pytest.approx(other, rel=0.02)
 
 
 def test_an_autoencoder_has_no_kl(data):

@@ -1,0 +1,28 @@
+"""What training on a CUDA device needs, and on a processor does nothing."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+
+@contextlib.contextmanager
+def fast_products(device: torch.device) -> Iterator[None]:
+    """Multiply float32 matrices with factors of 10 bits of mantissa (TF32).
+
+    Sums and results stay float32. Encoding in bf16 takes longer: see docs/experiments.md.
+    """
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextlib.contextmanager
+def random_state_kept(device: torch.device) -> Iterator[None]:
+    """Give torch's global random numbers back as they were: the processor's and the device's."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
