@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import torch
 
+from recsys.errors import TrainingError
+
 
 @contextlib.contextmanager
 def fast_products(device: torch.device) -> Iterator[None]:
@@ -26,3 +28,21 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
     """Give torch's global random numbers back as they were: the processor's and the device's."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
+
+
+@contextlib.contextmanager
+def full_device_explained() -> Iterator[None]:
+    """Say in a line what to do where a device has no memory left.
+
+    Raises
+    ------
+    TrainingError
+        In the place of torch's own.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise TrainingError(
+            "the CUDA device has no memory left: train with --device cpu, or with a smaller "
+            "training.batch_size"
+        ) from error

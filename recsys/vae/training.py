@@ -23,7 +23,7 @@ from recsys.errors import TrainingError
 from recsys.ranking import Scorer
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from recsys.vae.config import TrainingConfig, VAEConfig
-from recsys.vae.devices import fast_products, random_state_kept
+from recsys.vae.devices import fast_products, full_device_explained, random_state_kept
 from recsys.vae.encoder import Batch
 from recsys.vae.graphed import GraphedSteps, can_be_graphed
 from recsys.vae.health import check_alive, check_data, check_finite
@@ -44,6 +44,7 @@ CHECKPOINT_SHARE = 0.05
 """Of the time goes into checkpoints: redoing short epochs costs less than keeping each."""
 
 
+@full_device_explained()
 def train(
     interactions: Interactions,
     config: VAEConfig,
@@ -89,7 +90,7 @@ def train(
     DataError
         Fewer than two users or items, or negative weights under the multinomial likelihood.
     TrainingError
-        The loss is no longer finite, or no latent unit is active.
+        The device is full, the loss is no longer finite, or no latent unit is active.
     ArtefactError
         The checkpoint is damaged, or of other data or settings.
     """

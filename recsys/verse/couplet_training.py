@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recsys.errors import DataError, TrainingError
 from recsys.vae.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from recsys.vae.devices import fast_products, random_state_kept
+from recsys.vae.devices import fast_products, full_device_explained, random_state_kept
 from recsys.vae.objective import standard_kl
 from recsys.vae.schedule import cosine_rate
 from recsys.verse.config import VerseConfig
@@ -76,6 +76,7 @@ class VerseReport:
     seconds_left: float
 
 
+@full_device_explained()
 def train_couplets(
     train: ByWidth,
     validation: ByWidth,
@@ -105,7 +106,7 @@ def train_couplets(
     DataError
         A part has fewer than two couplets.
     TrainingError
-        The loss is no longer finite, or the code tells nothing of the couplet.
+        The device is full, the loss is no longer finite, or the code tells nothing of the couplet.
     ArtefactError
         The checkpoint is damaged, or of other data or settings.
     """

@@ -506,6 +506,14 @@ def test_scores_of_a_rating_model_are_in_the_unit_of_the_ratings(data):
     assert np.abs(vae.score(empty)[0] - means).max() < 1
 
 
+def test_a_full_device_stops_the_run_with_advice(data):
+    def full(score) -> float:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    with pytest.raises(TrainingError, match="no memory left: train with --device cpu"):
+        train(data, SMALL, SHORT, validate=full)
+
+
 def test_a_validation_figure_that_is_not_a_number_stops_the_run(split, small_config):
     with pytest.raises(TrainingError, match="the validation figure is not a number after epoch 1"):
         train(
