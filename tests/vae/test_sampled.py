@@ -45,16 +45,17 @@ def test_the_batchs_items_are_candidates_and_none_comes_twice(interactions_of):
     assert (found.log_inclusion <= 0).all()
 
 
-def test_an_item_is_included_as_often_as_it_claims(interactions_of):
+@pytest.mark.parametrize("n_users", [400, 12, 4])
+def test_an_item_is_included_as_often_as_it_claims(interactions_of, n_users):
     """Counts over many batches, for a user who has not met it: within five standard errors."""
-    data = histories(interactions_of, n_users=400)
+    data = histories(interactions_of, n_users=n_users)
     sampler = sampler_of(data, 8)
     met = data.matrix.toarray() > 0
     rng, generator = np.random.default_rng(1), torch.Generator().manual_seed(1)
     trials, included = np.zeros(N_ITEMS), np.zeros(N_ITEMS)
     claimed = np.zeros(N_ITEMS)
     for _ in range(3000):
-        users = rng.choice(400, 4, replace=False)
+        users = rng.choice(n_users, 4, replace=False)
         candidates = sampler.draw(Batch.of(data.matrix, users, CPU), generator)
         stranger = ~met[users[0]]
         trials += stranger
