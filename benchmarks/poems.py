@@ -22,7 +22,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.poem_files import read_poems
 from recsys.data.poem_units import poem_events
 from recsys.data.splits import SplitConfig, split_events
-from recsys.evaluation.language import Perplexities, measure_unigram, measure_vae, whole_poems
+from recsys.evaluation.language import Perplexities, measure_unigram, measure_vae
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.model import VAE
 from recsys.vae.tally import EpochReport
@@ -104,7 +104,7 @@ def report(split: Split, vae: VAE) -> None:
     """Print both perplexities, on the poems that chose the settings and on those that report."""
     for name, part in (("validation", split.validation), ("test", split.test)):
         assert part is not None
-        poems = whole_poems(part)
+        poems = part.whole()
         print(f"\n{poems.shape[0]:,} {name} poems, {poems.sum():,.0f} characters")
         print("| | perplexity (ELBO) | completing the other half |\n|---|--:|--:|")
         for model, found in (

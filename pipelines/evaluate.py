@@ -306,9 +306,9 @@ def _are_new_poems(session: Session, holdout: "Holdout", train: "Interactions") 
 def _with_perplexities(
     result: "Evaluation", vae: "VAE", holdout: "Holdout", train: "Interactions"
 ) -> "Evaluation":
-    from recsys.evaluation.language import measure_unigram, measure_vae, whole_poems
+    from recsys.evaluation.language import measure_unigram, measure_vae
 
-    poems = whole_poems(holdout)
+    poems = holdout.whole()
     measured = {"vae": measure_vae(vae, poems), "unigram": measure_unigram(train, poems)}
     overall = {
         name: {

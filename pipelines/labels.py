@@ -100,8 +100,7 @@ def find_task(
     if on == "users" and not any(each in split.train.users for each in fold_in.users.ids):
         told = found.labels.kind.positions(fold_in.users, label_of)
         if (told >= 0).any():
-            whole = fold_in.matrix + split.validation.held_out.matrix
-            return LabelTask(settings.label, found.labels, told, whole)
+            return LabelTask(settings.label, found.labels, told, split.validation.whole())
     kept, held_out = found.labels.parted(HELD_OUT_SHARE, seed)
     if not held_out.n_known:
         return LabelTask(settings.label, found.labels, None, None)

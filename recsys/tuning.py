@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Holdout
+from recsys.errors import ConfigError
 from recsys.fusion import TAUS, SparsePath, choose_tau
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import fit_item_item
@@ -198,5 +199,7 @@ def _changed(config: NeighboursConfig, key: str, step: float) -> NeighboursConfi
     before = getattr(config, key)
     if key == "ridge":
         return replace(config, ridge=round(before * step, 6))
-    after = round(before + step, 6)
-    return replace(config, **{key: after}) if 0 <= after < 1 else None
+    try:
+        return replace(config, **{key: round(before + step, 6)})
+    except ConfigError:
+        return None

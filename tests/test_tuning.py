@@ -7,7 +7,7 @@ from recsys.fusion import TAUS, SparsePath
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import fit_item_item
 from recsys.neighbours.neighbourhoods import Neighbourhoods
-from recsys.tuning import MOST_TRIALS, STEP_ERRORS, STEPS, Trial, n_trials, search
+from recsys.tuning import MOST_TRIALS, STEP_ERRORS, STEPS, Trial, _changed, n_trials, search
 
 START = NeighboursConfig(n_neighbours=20, ridge=20.0)
 
@@ -76,6 +76,21 @@ def test_a_trial_changes_one_value_of_the_best_and_none_comes_twice(recorded):
         assert key in dict(STEPS)
         if each.beats(best, STEP_ERRORS):
             best = each
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "step", "after"),
+    [
+        ("user_exponent", 0.9, 0.3, 1.2),
+        ("user_exponent", 1.9, 0.3, None),
+        ("user_exponent", 0.2, -0.3, None),
+        ("dropout", 0.9, 0.2, None),
+        ("dropout", 0.1, -0.2, None),
+    ],
+)
+def test_a_step_stays_within_the_range_of_its_value(key, before, step, after):
+    found = _changed(replace(START, **{key: before}), key, step)
+    assert (found and getattr(found, key)) == after
 
 
 def test_a_bad_start_is_left_behind(recorded):

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events, Interactions, csr_from_pairs
@@ -32,6 +33,18 @@ class Holdout:
         assert _same_ids(self.fold_in.users, self.held_out.users)
         assert _same_ids(self.fold_in.items, self.held_out.items)
         assert (self.held_out.history_lengths() > 0).all()
+
+    def whole(self) -> csr_array:
+        """Put what is shown and what is held out together; shape (n_users, n_items).
+
+        Explicit zeros stay interactions, which a sum of the matrices would drop.
+        """
+        parts = [each.matrix.tocoo() for each in (self.fold_in, self.held_out)]
+        rows, columns, values = (
+            np.concatenate([getattr(each, name) for each in parts])
+            for name in ("row", "col", "data")
+        )
+        return csr_from_pairs(rows, columns, values, parts[0].shape)
 
 
 @dataclass(frozen=True, eq=False)

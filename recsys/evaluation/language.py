@@ -8,7 +8,6 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
 from recsys.data.histories import blocks_of
-from recsys.data.holdout import Holdout
 from recsys.data.interactions import Interactions
 from recsys.vae.elbo import elbo
 from recsys.vae.model import VAE
@@ -44,19 +43,6 @@ class Halves:
 
     shown: csr_array
     hidden: csr_array
-
-
-def whole_poems(holdout: Holdout) -> csr_array:
-    """Put what is shown and what is held out of each poem together again.
-
-    Returns
-    -------
-    csr_array of float32, shape (n_poems, n_items)
-        Counts.
-    """
-    whole = csr_array(holdout.fold_in.matrix + holdout.held_out.matrix)
-    whole.sort_indices()
-    return whole
 
 
 def halve(poems: csr_array, seed: int = 0) -> Halves:

@@ -45,7 +45,8 @@ def exact_search(
 ) -> Ranking:
     """Rank all vectors by inner product with each query, plus a sparse term.
 
-    Ties go to the lower position.
+    Ties go to the lower position: of scores as computed. BLAS may add up one product in another
+    order than its neighbour's, so that the scores of equal vectors differ in the last digit.
 
     Parameters
     ----------

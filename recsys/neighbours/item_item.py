@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.interactions import Interactions, csr_from_pairs
+from recsys.errors import ConfigError
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.neighbourhoods import Neighbourhoods, Progress
 
@@ -18,6 +20,10 @@ BATCH_ROWS = 4096
 
 MOST_THREADS = 16
 """So many threads each find room for a batch in `memory_mb`."""
+
+WEAK_DROPOUT = 0.05
+"""Below it the systems are solved in float64: only dropout keeps the systems of items that nearly
+the same users have far enough from singular for float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +91,11 @@ def fit_item_item(
     progress : callable or None
         Receives how much is done, and how much there is in all, for finding the neighbourhoods
         and then for solving them.
+
+    Raises
+    ------
+    ConfigError
+        Ridge and dropout are too small for the systems to be solved.
     """
     config = config.sized_for(train.n_items)
     threads_before = torch.get_num_threads()
@@ -127,11 +138,17 @@ class _Solver:
     def solve(self, items: NDArray[np.int64]) -> _Entries:
         """Find the columns of S that belong to `items`."""
         near = [self.neighbourhoods.nearest[item] for item in items]
-        systems = self.neighbourhoods.gram.systems(near)
+        systems = self.neighbourhoods.gram.systems(near).astype(self._dtype, copy=False)
         diagonals = systems.reshape(len(systems), -1)[:, :: systems.shape[1] + 1]
         diagonals *= 1 + self.config.dropout / (1 - self.config.dropout)
         diagonals += self.config.ridge
-        columns = _last_columns_of_inverses(systems)
+        try:
+            columns = _last_columns_of_inverses(systems)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            raise ConfigError(
+                f"neighbours.ridge is {self.config.ridge:g} and neighbours.dropout "
+                f"{self.config.dropout:g}: too small for these data, whose items are too alike"
+            ) from None
         weights = -columns[:, :-1] / columns[:, -1:]
         n_others = np.array([len(each) - 1 for each in near])
         is_padding = np.arange(weights.shape[1]) < (weights.shape[1] - n_others)[:, None]
@@ -139,7 +156,7 @@ class _Solver:
             n_items=len(items),
             rows=np.concatenate([each[:-1] for each in near]),
             columns=np.repeat(items, n_others).astype(np.int32),
-            values=weights[~is_padding],
+            values=weights[~is_padding].astype(np.float32, copy=False),
         )
 
     def batches(self) -> list[NDArray[np.int64]]:
@@ -167,16 +184,20 @@ class _Solver:
     def _system_bytes(self) -> int:
         """A system and its factor."""
         assert self.config.n_neighbours is not None
-        return 2 * 4 * (self.config.n_neighbours + 1) ** 2
+        return 2 * self._dtype.itemsize * (self.config.n_neighbours + 1) ** 2
+
+    @property
+    def _dtype(self) -> "np.dtype[Any]":
+        return np.dtype(np.float64 if self.config.dropout < WEAK_DROPOUT else np.float32)
 
 
-def _last_columns_of_inverses(systems: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Solve A c = e_last up to c's scale; float32, shape (n_systems, width).
+def _last_columns_of_inverses(systems: NDArray[Any]) -> NDArray[Any]:
+    """Solve A c = e_last up to c's scale; of the systems' type, shape (n_systems, width).
 
     With A = L L', e_last is its own forward solution up to scale, so L' c = e_last is left.
     """
     lower = torch.linalg.cholesky(torch.from_numpy(systems))
-    last = torch.zeros(len(systems), systems.shape[1], 1)
+    last = torch.zeros(len(systems), systems.shape[1], 1, dtype=lower.dtype)
     last[:, -1] = 1
     solution = torch.linalg.solve_triangular(lower.mT, last, upper=True)
     return solution[:, :, 0].numpy()  # type: ignore[no-any-return]

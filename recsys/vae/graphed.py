@@ -14,8 +14,9 @@ from recsys.vae.encoder import Batch
 from recsys.vae.member import Member, Terms
 from recsys.vae.multinomial import is_one_block
 
-CAPACITY_STEP = 4096
-"""Batches of an epoch are filled up to a multiple of so many clicks: few sizes, few graphs."""
+CAPACITY_BITS = 3
+"""Leading binary digits of how many clicks the batches of an epoch are filled up to: rounded up to
+so few, most epochs have the same capacity and go on with the same graph."""
 
 
 def can_be_graphed(members: Sequence[Member], config: VAEConfig, batch_size: int) -> bool:
@@ -90,10 +91,10 @@ class _Graph(NamedTuple):
 class GraphedSteps:
     """Takes the steps of a training whose batches all hold the same number of users.
 
-    The kernels of a step are recorded once for each capacity, a number of clicks that no batch of
-    the epoch exceeds, and then launched together. What changes from step to step stands in
-    memory of the device: users, learning rate, weight of the KL; and random numbers go on from
-    each member's generator. A step takes the same numbers as when it is taken kernel by kernel.
+    The kernels of a step are recorded for a capacity, a number of clicks that no batch of the
+    epoch exceeds, and launched together until an epoch has another one. What changes from step to
+    step stands in memory of the device: users, learning rate, weight of the KL; and random numbers
+    go on from each member's generator. A step takes the same numbers as kernel by kernel.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ class GraphedSteps:
         self._rows = torch.zeros((len(members), batch_size), dtype=torch.int64, device=device)
         self._kl_weight = torch.zeros((), device=device)
         self._stream, *self._of_members = (_stream(device) for _ in range(1 + len(members)))
-        self._graphs: dict[int, _Graph] = {}
+        self._captured: _Graph | None = None
         self._capacity = 0
 
     def begin_epoch(self, orders: Sequence[NDArray[np.int64]]) -> None:
@@ -132,24 +133,26 @@ class GraphedSteps:
             self._histories.lengths[order[:whole]].reshape(-1, self.batch_size).sum(1)
             for order in orders
         ]
-        most = int(max(each.max(initial=0) for each in clicks))
-        self._capacity = CAPACITY_STEP * -(-most // CAPACITY_STEP)
+        capacity = rounded_up(int(max(each.max(initial=0) for each in clicks)))
+        if capacity != self._capacity:
+            # Its memory is the next one's.
+            self._captured = None
+            self._capacity = capacity
 
     def step(self, first: int, kl_weight: float) -> list[Terms]:
         """Take the step of the users from place `first` of each order on."""
         self._rows.copy_(self._orders[:, first : first + self.batch_size])
         self._kl_weight.fill_(kl_weight)
-        captured = self._graphs.get(self._capacity)
-        if captured is not None:
-            captured.graph.replay()
-            return captured.terms
+        if self._captured is not None:
+            self._captured.graph.replay()
+            return self._captured.terms
         # Kernel by kernel the first time: what is made once must not be part of the graph.
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             terms = self._kernels()
         current.wait_stream(self._stream)
-        self._graphs[self._capacity] = self._capture()
+        self._captured = self._capture()
         return terms
 
     def _capture(self) -> _Graph:
@@ -174,6 +177,18 @@ class GraphedSteps:
             current.wait_stream(stream)
         self.optimiser.step()
         return terms
+
+
+def rounded_up(n_clicks: int) -> int:
+    """Give the least number that is no smaller and has so few leading digits.
+
+    Examples
+    --------
+    >>> [rounded_up(each) for each in (0, 7, 9, 21_000, 26_000, 28_673)]
+    [0, 7, 10, 24576, 28672, 32768]
+    """
+    step = 1 << max(0, n_clicks.bit_length() - CAPACITY_BITS)
+    return step * -(-n_clicks // step)
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream:

@@ -8,13 +8,11 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
-from recsys.data.holdout import Holdout
 from recsys.evaluation.language import (
     halve,
     measure_unigram,
     measure_vae,
     perplexity,
-    whole_poems,
 )
 from recsys.vae.elbo import elbo
 
@@ -35,16 +33,6 @@ def test_every_character_may_be_hidden():
     np.testing.assert_array_equal(seen[0] > 0, POEMS[0] > 0)
 
 
-def test_a_poem_is_what_is_shown_and_what_is_held_out(interactions_of):
-    shown, held_out = (
-        interactions_of([[2, 0, 1], [0, 1, 0]]),
-        interactions_of([[0, 1, 0], [1, 0, 0]]),
-    )
-    whole = whole_poems(Holdout(shown, held_out))
-    np.testing.assert_array_equal(whole.toarray(), [[2, 1, 1], [1, 1, 0]])
-    assert whole.has_sorted_indices
-
-
 def test_the_unigram_is_as_uncertain_as_its_shares_say(interactions_of, matrix_of):
     train = interactions_of([[3, 1, 0, 0], [0, 1, 2, 1]])
     log_shares = np.log(np.array([3, 2, 2, 1]) / 8)
@@ -60,7 +48,7 @@ def test_equal_shares_are_as_many_as_there_are_characters(interactions_of, matri
 
 
 def test_the_vae_is_measured_by_its_bound_and_by_its_scores(trained, split):
-    poems = whole_poems(split.test)
+    poems = split.test.whole()
     found = measure_vae(trained, poems, seed=5)
     assert found.whole == pytest.approx(perplexity(elbo(trained, poems, seed=5).sum(), poems))
     halves = halve(poems, 5)
@@ -71,5 +59,5 @@ def test_the_vae_is_measured_by_its_bound_and_by_its_scores(trained, split):
 
 
 def test_a_trained_model_completes_better_than_the_unigram(trained, split):
-    poems = whole_poems(split.test)
+    poems = split.test.whole()
     assert measure_vae(trained, poems).completion < measure_unigram(split.train, poems).completion

@@ -93,12 +93,14 @@ def test_what_other_queries_never_confirm_is_given_up(vectors, queries, monkeypa
     assert "do not reach a recall of 0.95" in measured.reason
 
 
-def test_cells_that_are_no_quicker_are_not_taken(vectors, queries, monkeypatch):
+def test_a_busy_machine_changes_nothing_but_the_times(vectors, queries, monkeypatch):
     monkeypatch.setattr(module, "EXACT_UP_TO", 100)
-    monkeypatch.setattr(module, "_measure", lambda *_: (1.0, 1e9, 1e9))
-    quick, measured = choose_index(vectors, queries, "auto", 0.9)
-    assert quick is None
-    assert "every vector is looked at in" in measured.reason
+    idle, _ = choose_index(vectors, queries, "auto", 0.9)
+    measure = module._measure
+    monkeypatch.setattr(module, "_measure", lambda *args: (measure(*args)[0], 1e9, 1e9))
+    busy, measured = choose_index(vectors, queries, "auto", 0.9)
+    assert measured.median_ms == 1e9
+    assert (busy.n_probed, busy.depth) == (idle.n_probed, idle.depth)
 
 
 def test_without_users_there_is_nothing_to_tune_by(vectors, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.baselines import EASE
+from recsys.errors import ConfigError
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.item_item import ItemItem, _Solver, fit_item_item
 from recsys.neighbours.neighbourhoods import Neighbourhoods
@@ -69,6 +70,23 @@ def test_without_dropout_and_weights_it_is_ease(interactions_of, ridge, gram_mb)
     config = NeighboursConfig(EVERYBODY, ridge, dropout=0, user_exponent=0, gram_mb=gram_mb)
     found = fit_item_item(train, config, n_threads=1)
     np.testing.assert_allclose(found.weights.toarray(), EASE.fit(train, ridge).weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.04, 0.05])
+def test_items_that_the_same_users_have_are_told_apart_by_little(interactions_of, dropout):
+    """A thousand users and a ridge of .01: nearly singular, and hopeless in float32."""
+    dense = random_clicks(3, 1000, 12)
+    dense = np.vstack([np.hstack([dense, dense[:, :6]]), np.ones((1, 18))])
+    config = NeighboursConfig(EVERYBODY, 0.01, dropout, user_exponent=0)
+    found = fit_item_item(interactions_of(dense), config, n_threads=1)
+    np.testing.assert_allclose(found.weights.toarray(), edlae(dense, config), atol=1e-4)
+
+
+def test_systems_that_cannot_be_solved_name_what_is_too_small(interactions_of):
+    dense = np.hstack([random_clicks(3, 1000, 12)] * 2)
+    config = NeighboursConfig(EVERYBODY, 1e-20, dropout=0, user_exponent=0)
+    with pytest.raises(ConfigError, match=r"neighbours.ridge is 1e-20 and .*: too small"):
+        fit_item_item(interactions_of(dense), config, n_threads=1)
 
 
 def test_two_items_have_the_weights_of_a_sum_by_hand(interactions_of):

@@ -79,8 +79,7 @@ class KernelByKernel(GraphedSteps):
         return _Graph(self, [])
 
     def replay(self) -> None:
-        (graph,) = self._graphs.values()
-        graph.terms[:] = self._kernels()
+        self._captured.terms[:] = self._kernels()
 
 
 @needs_cuda
@@ -95,11 +94,11 @@ def test_a_graph_takes_the_numbers_of_its_kernels(data, monkeypatch, members, pr
 
 @needs_cuda
 def test_epochs_of_longer_histories_have_graphs_of_their_own(data, monkeypatch):
-    monkeypatch.setattr(graphed_module, "CAPACITY_STEP", 3)
-    capacities = set()
+    monkeypatch.setattr(graphed_module, "CAPACITY_BITS", 30)
+    capacities = []
     capture = GraphedSteps._capture
     monkeypatch.setattr(
-        GraphedSteps, "_capture", lambda self: capacities.add(self._capacity) or capture(self)
+        GraphedSteps, "_capture", lambda self: capacities.append(self._capacity) or capture(self)
     )
     losses = losses_of(data, SMALL)
     assert len(capacities) > 1
