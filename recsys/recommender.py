@@ -234,7 +234,7 @@ class Recommender:
                 )
                 for row, each in enumerate(lists)
             ]
-        if manner.n_new:
+        if manner.n_new and len(self.cold.ids):
             allowed = rules.rules.mask(self.cold.ids, self.cold.table)
             vectors = with_ones(self.vae.encode(matrix) if codes is None else codes)
             seen = [self.store.items_of(each.user) for each in lists]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,6 +45,9 @@ STATUS_OF: dict[type[RecsysError], int] = {
     DataError: 422,
     ArtefactError: 503,
 }
+AT_ONCE = 250
+"""Users of a batch that are ranked together; with reasons, so many items of their lists."""
+
 WIDEST_PAGE = 200
 """Items or users of one page of the catalogue."""
 
@@ -70,6 +73,7 @@ def make_app(served: Served) -> FastAPI:
             (404, "nothing is known of an id"),
             (409, "it does not go with the data that are served"),
             (413, "the body is too large"),
+            (415, "the body is not plain JSON"),
             (422, "a value is not usable"),
             (503, "the workspace, or a part of it, cannot be read"),
         )
@@ -96,6 +100,9 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        (first, *_) = error.errors()
+        if first["type"] == "json_invalid":
+            return _problem(400, f"the body is no JSON: {first['ctx']['error']}")
         said = "; ".join(
             f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
             for each in error.errors()[:5]
@@ -175,17 +182,18 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
     async def recommend_batch(asked: schemas.BatchAsked) -> Response:
         """Recommend for many users; those of whom nothing is known are named apart."""
         generation, manner = served.current, asked.manner()
-        ranked = (served.ranked((generation, Asked(manner, user))) for user in asked.users)
         lists, unknown = [], []
-        for user, found in zip(
-            asked.users, await asyncio.gather(*ranked, return_exceptions=True), strict=True
-        ):
-            if isinstance(found, UnknownIdError):
-                unknown.append(user)
-            elif isinstance(found, BaseException):
-                raise found
-            else:
-                lists.append(found)
+        # Piece by piece: who asks for one list meanwhile waits for a piece, not for all of them.
+        for piece in _pieces(asked.users, AT_ONCE // manner.k if manner.n_reasons else AT_ONCE):
+            ranked = (served.ranked((generation, Asked(manner, user))) for user in piece)
+            found = await asyncio.gather(*ranked, return_exceptions=True)
+            for user, one in zip(piece, found, strict=True):
+                if isinstance(one, UnknownIdError):
+                    unknown.append(user)
+                elif isinstance(one, BaseException):
+                    raise one
+                else:
+                    lists.append(one)
         return _answer({"lists": lists, "unknown": unknown})
 
     @app.post("/events", response_model=schemas.Accepted, status_code=201, tags=["recommend"])
@@ -218,6 +226,11 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
         return _answer({"query": user, "items": records})
 
 
+def _pieces(users: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(users), max(1, size)):
+        yield users[start : start + max(1, size)]
+
+
 def _check_values(served: Served, asked: schemas.EventsAsked) -> None:
     """Refuse events of poems, and events without a rating where the data are ratings."""
     store = served.current.recommender.store
@@ -246,7 +259,7 @@ def _add_catalogue(app: FastAPI, served: Served) -> None:
 
     @app.get("/users", response_model=schemas.Users, tags=["catalogue"])
     async def users(query: Searched = "", limit: Many = 20, start: Start = 0) -> Response:
-        """Find users whose id begins with a text."""
+        """Find users whose id begins with a text; those of events alone once they are ingested."""
         found, total = served.current.attributes.find_users(query, limit, start)
         return _answer({"users": found, "total": total})
 

@@ -48,6 +48,9 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            # Answered as GET is; the server itself leaves the body out.
+            scope = {**scope, "method": "GET"}
         headers = dict(scope["headers"])
         refusal = self._refusal(scope, headers)
         if refusal is None and scope["method"] in ("POST", "PUT", "PATCH"):
@@ -55,6 +58,7 @@ class Door:
             if body is None:
                 refusal = _too_large(self.config.most_bytes)
             else:
+                refusal = _unreadable(headers) if body else None
                 receive = _replayed(body, receive)
         if refusal is not None:
             await refusal(scope, receive, send)
@@ -62,12 +66,13 @@ class Door:
         await self.app(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> JSONResponse | None:
-        host = _name_of(headers.get(b"host", b"").decode("latin-1"))
+        host = _name_of(headers.get(b"host", b"").decode("latin-1")).lower()
         if self.config.hosts is not None and host not in self.config.hosts:
             return JSONResponse({"detail": f"this service does not answer for {host!r}"}, 400)
         if self.config.token is not None and scope["path"] not in OPEN:
-            said = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(said, f"Bearer {self.config.token}".encode()):
+            scheme, _, said = headers.get(b"authorization", b"").partition(b" ")
+            is_right = hmac.compare_digest(said, self.config.token.encode())
+            if scheme.lower() != b"bearer" or not is_right:
                 return JSONResponse(
                     {"detail": "expected the header Authorization: Bearer TOKEN"},
                     401,
@@ -101,6 +106,18 @@ def _too_large(most: int) -> JSONResponse:
     return JSONResponse(
         {"detail": f"the body has more than {most:,} bytes"}, 413, {"Connection": "close"}
     )
+
+
+def _unreadable(headers: dict[bytes, bytes]) -> JSONResponse | None:
+    """Refuse a body that is not plain JSON: no other site's form can send that."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
+    if kind != "application/json" and not kind.endswith("+json"):
+        said = f"expected the header Content-Type: application/json, found {kind or 'none'}"
+        return JSONResponse({"detail": said}, 415)
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower().decode("latin-1")
+    if encoding != "identity":
+        return JSONResponse({"detail": f"a body is not read in Content-Encoding: {encoding}"}, 415)
+    return None
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -230,10 +230,12 @@ class Generation:
         adds_up = kind == "weight"
         met = set()
         for event in since:
-            if event.value < self._least_value:
-                continue
             column = recommender.items.position(event.item)
-            if column < 0:
+            if event.value < self._least_value:
+                # The latest rating counts, and it is no liking any more.
+                value_of.pop(column, None)
+                met.discard(event.item)
+            elif column < 0:
                 met.add(event.item)
             else:
                 before = value_of.get(column, 0.0) if adds_up else 0.0

@@ -117,7 +117,7 @@ def serve_alone(
     RecsysError
         The workspace cannot be served.
     """
-    asked_early = threading.Event()
+    asked_early, told_to_end = threading.Event(), threading.Event()
     signal.signal(signal.SIGHUP, lambda number, frame: asked_early.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     import torch
@@ -165,13 +165,15 @@ def serve_alone(
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, reload))
             if asked_early.is_set():  # perhaps what was loaded is the old model
                 loop.run_in_executor(None, reload)
+            if told_to_end.is_set():  # before uvicorn listened to signals
+                self.should_exit = True
             on_ready()
             address = listening.getsockname()
             log.info("serving", extra={"host": address[0], "port": address[1]})
 
     # uvicorn ends well on these two, and then raises them again.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _do_nothing)
+        signal.signal(number, lambda number, frame: told_to_end.set())
     try:
         Server(told).run(sockets=[listening])
     finally:
@@ -188,10 +190,6 @@ def _settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _do_nothing(number: int, frame: FrameType | None) -> None:
-    pass
 
 
 def _work(config: ServeConfig, listening: socket.socket, ready: Any) -> None:
@@ -230,20 +228,26 @@ class _Supervisor:
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, self._pass_on)
         try:
-            self._workers = [self._start() for _ in range(self.config.workers)]
+            for _ in range(self.config.workers):
+                self._start()
             return self._watch()
         finally:
             shutil.rmtree(counts, ignore_errors=True)
 
-    def _start(self) -> Any:
+    def _start(self) -> None:
+        """Start a worker, unless the service is to end."""
+        if self._ending:
+            return
         worker = self._context.Process(
             target=_work, args=(self.config, self.listening, self._some_was_ready)
         )
         # A SIGHUP waits until the worker has a handler for it: unhandled it would end it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         worker.start()
+        self._workers.append(worker)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        return worker
+        if self._ending:  # told while this one was no worker yet
+            os.kill(worker.pid, signal.SIGTERM)
 
     def _watch(self) -> int:
         """Wait for the workers, and replace those that are lost.
@@ -252,26 +256,25 @@ class _Supervisor:
         it is tried again.
         """
         while True:
-            alive = [each for each in self._workers if each.is_alive()]
             lost = [each for each in self._workers if not each.is_alive()]
+            for each in lost:
+                self._workers.remove(each)
             if self._ending:
-                if not alive:
+                if not self._workers:
                     return 0
                 lost = []
             for each in lost:
                 failed = each.exitcode >= 0
                 if failed and not self._some_was_ready.is_set():
                     self._end(signal.SIGTERM, None)
-                    for other in alive:
+                    for other in self._workers:
                         other.join()
                     return int(each.exitcode)
                 what = "could not begin" if failed else "was killed"
                 sys.stderr.write(f"recsys: worker {each.pid} {what}; another takes its place\n")
                 if failed:
                     time.sleep(RETRY_SECONDS)
-                alive.append(self._start())
-            if lost:
-                self._workers = alive
+                self._start()
             time.sleep(0.1)
 
     def _end(self, number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from recsys.data.event_store import Event, EventStore
 from recsys.errors import ArtefactError, UnknownIdError
 from recsys.recommendation import record_of
 from recsys.rules import Manner, Rules
+from recsys.serving.api import AT_ONCE
 from recsys.serving.generation import Asked, Generation
 from recsys.serving.served import _ranked
 
@@ -74,8 +75,11 @@ def test_fewer_than_asked_for_are_said_to_be_fewer(client, recommender):
 
 
 def test_where_every_item_is_known_no_place_is_left_empty_for_new_ones(client):
-    found = client.post("/recommend", json={"items": ["001"], "k": 4, "new": 2}).json()
+    asked = {"items": ["001"], "k": 4, "new": 2}
+    found = client.post("/recommend", json=asked).json()
     assert len(found["items"]) == 4
+    rule = {"rules": {"where": "genre != 'Detective'"}}
+    assert len(client.post("/recommend", json=asked | rule).json()["items"]) == 4
     assert not any("cold" in each for each in found["items"])
 
 
@@ -128,6 +132,22 @@ def test_many_users_at_once_and_those_of_whom_nothing_is_known(client, recommend
     assert [each["user"] for each in found["lists"]] == users
     for one, other in zip(found["lists"], expected, strict=True):
         assert [each["item"] for each in one["items"]] == [each["item"] for each in other["items"]]
+
+
+@pytest.mark.parametrize(("why", "n_pieces"), [(False, 1), (True, 3)])
+def test_a_batch_comes_piece_by_piece(client, recommender, monkeypatch, why, n_pieces):
+    users = [str(each) for each in recommender.users.ids[:60]]
+    blocks = []
+    answers = Generation.answers
+    monkeypatch.setattr(
+        Generation, "answers", lambda self, block: blocks.append(len(block)) or answers(self, block)
+    )
+    asked = {"users": users, "k": 10, "why": why}
+    found = client.post("/recommend/batch", json=asked).json()
+    assert [each["user"] for each in found["lists"]] == users
+    assert sum(blocks) == 60
+    assert len(blocks) >= n_pieces
+    assert max(blocks) <= (AT_ONCE // 10 if why else AT_ONCE)
 
 
 @pytest.mark.parametrize(
@@ -186,11 +206,11 @@ def test_a_body_that_is_no_request_gets_a_4xx(client, body):
     assert list(found.json()) == ["detail"]
 
 
-def test_a_form_of_another_site_is_no_json(client):
-    body = '{"events": [{"user": "a", "item": "b"}]}'
-    found = client.post("/events", content=body, headers={"Content-Type": "text/plain"})
-    assert found.status_code == 422
-    assert client.served.events.last_position == 0
+@pytest.mark.parametrize("body", [b"{", b'{"user": "u001"', b"nonsense"])
+def test_broken_json_is_called_so(client, body):
+    found = client.post("/recommend", content=body, headers={"Content-Type": "application/json"})
+    assert found.status_code == 400
+    assert found.json()["detail"].startswith("the body is no JSON: ")
 
 
 def test_similar_items_by_each_path(client, recommender):
@@ -399,4 +419,8 @@ def test_a_rating_below_what_was_ingested_is_no_liking(serve, served_workspace, 
         {"user": "zoe", "item": second, "value": 4},
     ]
     client.post("/events", json={"events": events})
+    assert [each["item"] for each in client.get("/users/zoe").json()["items"]] == [second]
+    client.post("/events", json={"events": [{"user": "zoe", "item": second, "value": 1}]})
+    assert client.get("/users/zoe").json()["items"] == []
+    client.post("/events", json={"events": [{"user": "zoe", "item": second, "value": 5}]})
     assert [each["item"] for each in client.get("/users/zoe").json()["items"]] == [second]

@@ -152,6 +152,40 @@ def test_an_item_is_left_out_by_a_click_and_let_in_again(page):
     assert changed(page, found) == before
 
 
+def test_by_keyboard_one_item_after_another_is_left_out(page):
+    before = titles(page)
+    page.get_by_role("button", name=f"Not this: {before[1]}", exact=True).focus()
+    page.keyboard.press("Enter")
+    found = changed(page, before)
+    assert page.evaluate("document.activeElement.ariaLabel") == f"Not this: {found[1]}"
+
+
+def test_enter_takes_what_is_typed_and_not_what_was_found_before(page, recommender):
+    title = recommender.store.item_table["title"].iloc[40]
+    before = titles(page)
+    page.focus("#liked")
+    page.wait_for_selector("#liked-list li")
+    page.keyboard.insert_text(title)
+    page.keyboard.press("Enter")
+    changed(page, before)
+    assert page.locator("#history .chip span").all_inner_texts() == [title]
+
+
+def test_what_was_liked_stays_when_a_user_is_picked(page, recommender):
+    liked(page, 1)
+    before = titles(page)
+    page.focus("#user")
+    page.keyboard.insert_text(str(recommender.users.ids[3]))
+    page.keyboard.press("Enter")
+    changed(page, before)
+    assert page.inner_text("#list-title").endswith(", had they liked these too")
+    assert page.locator("#history .chip").count() == 1
+
+
+def test_a_percent_sign_by_itself_is_one(page):
+    assert page.evaluate("[decoded('100%'), decoded('a%2Fb')]") == ["100%", "a/b"]
+
+
 def test_an_item_has_a_page_with_its_neighbours(page):
     title = titles(page)[0]
     page.locator("#list .what > a").first.click()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -207,6 +208,46 @@ def test_a_worker_that_cannot_begin_again_leaves_the_others_alone(start, recomme
     manifest.write_text(whole)
     service.wait_for(lambda: sum('"message": "serving"' in line for line in service.lines) == 3)
     assert service.stop() == 0
+
+
+def test_a_worker_that_is_to_be_tried_again_is_not_once_the_service_ends(start):
+    service = start("--workers", "2")
+    service.wait_for(lambda: both_serve(service))
+    (service.workspace / "index" / "manifest.json").write_text("{}")
+    children = psutil.Process(service.process.pid).children()
+    workers = [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+    workers[0].kill()
+    service.wait_for(lambda: any("could not begin" in line for line in service.lines))
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize(("words", "seconds"), [((), 0), (("--workers", "4"), 0.02)])
+def test_the_end_is_heard_while_the_service_begins(copy_of_workspace, words, seconds):
+    """One process as soon as it listens to signals, several while they are being started."""
+    begin = [sys.executable, "-m", "recsys.pipelines", "--workspace", str(copy_of_workspace())]
+    process = subprocess.Popen(
+        [*begin, "serve", "--port", "0", *words], stderr=subprocess.PIPE, text=True
+    )
+    if words:
+        assert "serving" in process.stderr.readline()
+    else:
+        wait_until_it_catches(process.pid, signal.SIGTERM)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in said
+
+
+def wait_until_it_catches(pid: int, number: int) -> None:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("what a process catches is read from /proc")
+    while True:
+        (line,) = (each for each in status.read_text().splitlines() if each.startswith("SigCgt"))
+        if int(line.split()[1], 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.0005)
 
 
 def test_a_new_model_is_not_missed_by_a_worker_that_is_beginning(start):

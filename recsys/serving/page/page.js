@@ -65,10 +65,20 @@ function remember(items) {
   for (const each of items) if (each.title) state.titles.set(each.item, each.title);
 }
 
+/* Put other children in an element's place; who stood on a button of it stays at that place. */
+function replaceIn(place, ...children) {
+  const buttons = () => [...place.querySelectorAll("a, button")];
+  const at = buttons().indexOf(document.activeElement);
+  place.replaceChildren(...children);
+  if (at >= 0) buttons()[Math.min(at, buttons().length - 1)]?.focus();
+}
+
 /* ---- a text field with suggestions: arrows, Enter, Escape ---- */
 
-function suggest(input, list, find, choose) {
-  let found = [], at = -1, asked = 0;
+/* Enter takes what is marked, or the first that is found for the text as it stands, however late;
+   with `asTyped`, where nothing is found, the text itself. */
+function suggest(input, list, find, choose, asTyped = false) {
+  let found = [], foundFor = null, at = -1, asked = 0, isToTake = false;
   const close = () => {
     list.hidden = true; at = -1;
     input.setAttribute("aria-expanded", "false");
@@ -83,17 +93,21 @@ function suggest(input, list, find, choose) {
     }
   };
   const take = (place) => {
-    const chosen = found[place];
+    const text = input.value.trim();
+    const chosen = found[place] || (asTyped && text ? { key: text, label: text } : null);
+    isToTake = false;
+    if (!chosen) { tell(`nothing is found for “${text}”`); return; }
     input.value = ""; close();
     choose(chosen);
   };
   const look = later(async () => {
-    const mine = ++asked;
+    const mine = ++asked, text = input.value.trim();
     try {
-      const answer = await find(input.value.trim());
+      const answer = await find(text);
       if (mine !== asked || document.activeElement !== input) return;
-      found = answer;
+      found = answer; foundFor = text;
     } catch (error) { tell(error.message); return; }
+    if (isToTake) { take(0); return; }
     list.replaceChildren(...found.map((each, place) => element("li", {
       role: "option", id: `${list.id}-${place}`, "aria-selected": "false",
       onmousedown: (event) => { event.preventDefault(); take(place); },
@@ -102,15 +116,20 @@ function suggest(input, list, find, choose) {
     input.setAttribute("aria-expanded", String(found.length > 0));
     at = -1;
   }, 120);
-  input.addEventListener("input", look);
+  input.addEventListener("input", () => { isToTake = false; look(); });
   input.addEventListener("focus", look);
-  input.addEventListener("blur", () => { asked++; close(); });
+  input.addEventListener("blur", () => { asked++; isToTake = false; close(); });
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
+    if (event.key === "Escape") { isToTake = false; close(); }
+    if (event.key === "Enter") {
+      event.preventDefault();
+      if (input.value.trim() !== foundFor) isToTake = input.value.trim() !== "";
+      else if (!list.hidden || input.value.trim()) take(Math.max(at, 0));
+      return;
+    }
     if (list.hidden) return;
     if (event.key === "ArrowDown") { event.preventDefault(); mark((at + 1) % found.length); }
     if (event.key === "ArrowUp") { event.preventDefault(); mark(at <= 0 ? found.length - 1 : at - 1); }
-    if (event.key === "Enter") { event.preventDefault(); take(Math.max(at, 0)); }
   });
 }
 
@@ -164,7 +183,7 @@ function showList(answer, nobody) {
   const lows = answer.items.map((each) => each.low ?? each.score);
   const highs = answer.items.map((each) => each.high ?? each.score);
   const range = [Math.min(...lows), Math.max(...highs)];
-  byId("list").replaceChildren(...answer.items.map((each) => oneOf(each, range)));
+  replaceIn(byId("list"), ...answer.items.map((each) => oneOf(each, range)));
 }
 
 function oneOf(each, [low, high]) {
@@ -205,10 +224,10 @@ function chips(items, remove, word) {
 async function showHistory() {
   const place = byId("history"), user = state.user;
   const liked = state.liked.length ? [chips(state.liked, unlike, "Forget")] : [];
-  if (user === null) { place.replaceChildren(...liked); return; }
+  if (user === null) { replaceIn(place, ...liked); return; }
   const head = element("p", {}, element("span", {}, `User ${user} `),
     element("button", { type: "button", class: "act", onclick: forgetUser }, "Somebody else"));
-  place.replaceChildren(head, ...liked);
+  replaceIn(place, head, ...liked);
   try {
     const answer = await ask(`users/${encodeURIComponent(user)}`);
     if (state.user !== user) return;
@@ -222,7 +241,7 @@ async function showHistory() {
 
 function renew() {
   showHistory();
-  byId("excluded").replaceChildren(...(state.excluded.length
+  replaceIn(byId("excluded"), ...(state.excluded.length
     ? [element("p", { class: "quiet" }, "Left out"), chips(state.excluded, allow, "Allow")] : []));
   recommend();
 }
@@ -236,7 +255,7 @@ function unlike(item) { state.liked = state.liked.filter((each) => each !== item
 function exclude(item) { state.excluded.push(item); renew(); }
 function allow(item) { state.excluded = state.excluded.filter((each) => each !== item); renew(); }
 function forgetUser() { state.user = null; renew(); byId("user").focus(); }
-function chooseUser(user) { state.user = user; state.liked = []; renew(); }
+function chooseUser(user) { state.user = user; renew(); }
 
 function startAnew() {
   Object.assign(state, { user: null, liked: [], excluded: [] });
@@ -513,8 +532,13 @@ function route() {
     else each.removeAttribute("aria-current");
   });
   tell("");
-  if (chosen === "item") showItem(decodeURIComponent(rest.join("/")));
+  if (chosen === "item") showItem(decoded(rest.join("/")));
   if (chosen === "map") showMap();
+}
+
+/* An address may be typed by hand, with a % that stands for itself. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 function setTheme(name) {
@@ -537,9 +561,9 @@ async function start() {
     event.preventDefault();
     sessionStorage.setItem("token", byId("token").value);
     byId("ask-token").hidden = true;
-    tell(""); renew();
+    begin();
   });
-  suggest(byId("user"), byId("user-list"), findUsers, (chosen) => chooseUser(chosen.key));
+  suggest(byId("user"), byId("user-list"), findUsers, (chosen) => chooseUser(chosen.key), true);
   suggest(byId("liked"), byId("liked-list"), findItems, (chosen) => { like(chosen.key); byId("liked").focus(); });
   for (const dial of ["diversity", "popularity"]) byId(dial).addEventListener("input", () => { showDials(); recommend(); });
   byId("warmth").addEventListener("input", () => { byId("warmth-value").textContent = Number(byId("warmth").value).toFixed(2); });
@@ -551,6 +575,11 @@ async function start() {
   watchMap();
   byId("rules").open = window.matchMedia("(min-width: 46rem)").matches;
   window.addEventListener("hashchange", route);
+  await begin();
+}
+
+/* Ask what is served, and show the view of the address; again once a token was given. */
+async function begin() {
   try {
     state.ready = await ask("readyz");
     const { n_users, n_items, model, poems, verse } = state.ready;
