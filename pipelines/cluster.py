@@ -26,7 +26,9 @@ on_option = click.option(
     required=True,
     help="What the points are; poems are the users of data that were ingested as poems.",
 )
-seed_option = click.option("--seed", type=int, default=42, show_default=True, metavar="N")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=42, show_default=True, metavar="N"
+)
 
 
 def _table_file(

@@ -49,9 +49,11 @@ def read_lines(path: Path) -> list[str]:
         There is no such file, or it is not UTF-8.
     """
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from error
+        name = "standard input" if str(path) == "-" else path
+        raise DataError(f"{name} is not UTF-8 (byte {error.start}); convert it first") from error
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     lines = io.StringIO(text.removeprefix("\ufeff"), newline=None).read().split("\n")

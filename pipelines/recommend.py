@@ -144,7 +144,7 @@ def recommend(
         lists = _for_users(wanted, answer)
         note_unknown_items(recommender)
     shape = _shape(recommender, with_history=history is None)
-    emit(_records(lists), shape, session.format, output)
+    emit(_records(lists, n_new), shape, session.format, output)
     if unknown:
         note(f"recsys: {recommender.users.unknown_message(unknown)}")
     return 0 if skip_unknown or not unknown else UnknownIdError.exit_code
@@ -205,7 +205,7 @@ def _for_histories(
         yield from answer(histories=histories.select_users(rows))
 
 
-def _records(lists: "Iterable[RecommendationList]") -> Iterator[Record]:
+def _records(lists: "Iterable[RecommendationList]", n_new: int) -> Iterator[Record]:
     """Shape each list as DESIGN.md fixes it; say on stderr what is unusual about it."""
     from recsys.recommendation import record_of
 
@@ -218,6 +218,9 @@ def _records(lists: "Iterable[RecommendationList]") -> Iterator[Record]:
             n_items = len(each.items)
             exist = "exists" if n_items == 1 else "exist"
             note(f"{name}: only {n_items} of {each.requested} {exist} under these rules")
+        n_cold = sum(one.reason == "attributes" for one in each.items)
+        if n_cold < min(n_new, each.requested):
+            note(f"{name}: only {n_cold} of {n_new} new items exist under these rules")
         yield record
 
 

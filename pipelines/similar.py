@@ -20,7 +20,7 @@ from .options import (
     threads_option,
     use_machine,
 )
-from .output import Record, Shape, emit, note, titled_table
+from .output import Record, Shape, clause, emit, note, titled_table
 from .recommend import note_unknown_items
 from .similar_poems import SHAPE, PoemQuery, similar_poems
 
@@ -75,7 +75,7 @@ def similar(
     and so does --text for any verse, simplified or traditional. What that looks up is built when
     it is first asked for.
     """
-    from recsys.recommendation import neighbour_record
+    from recsys.recommendation import neighbours_record
     from recsys.recommender import Recommender
     from recsys.verse.answers import Among
 
@@ -105,9 +105,11 @@ def similar(
                 "the index is older than the data: the neighbours are as of "
                 f"{recommender.index.artefact.manifest.created}; run `recsys index`"
             )
-    found = [neighbour_record(each, noun) for each in neighbours]
+    record = neighbours_record(query, neighbours, noun, k)
+    if "requested" in record:
+        note(f"{clause(len(neighbours), noun, 'is', 'are')} all there is, {k} were asked for")
     title = recommender.titles.get(query, "") if noun == "item" else ""
-    emit([{"query": query, "items": found}], _shape(noun, title), session.format, output)
+    emit([record], _shape(noun, title), session.format, output)
 
 
 def _shape(noun: str, title: str) -> Shape:

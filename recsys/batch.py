@@ -7,6 +7,7 @@ OUTPUT/
   _manifest.json       written last: the job, the number of users and rows, the files
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from recsys.data.histories import blocks_of
@@ -28,7 +30,7 @@ from recsys.rules import NO_RULES, AppliedRules, Rules
 from recsys.storage import write_atomically
 
 # Readers of a folder of Parquet files pass over names that begin with an underscore.
-JOB, MANIFEST = "_job.json", "_manifest.json"
+JOB, MANIFEST, LOCK = "_job.json", "_manifest.json", ".lock"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def score_everyone(
     Raises
     ------
     ConfigError
-        `output` holds something else, or another job's blocks.
+        `output` holds something else, or another job's blocks, or another process writes to it.
     ArtefactError
         The disk is full; finished blocks stay.
     """
@@ -96,15 +98,20 @@ def score_everyone(
     description = _describe(recommender, job, rules)
     n_users = len(recommender.users)
     try:
-        _claim(output, description)
-        tallies = []
-        for number, rows in enumerate(blocks_of(n_users, job.block_size)):
-            tallies.append(_finish_block(recommender, output, job, rules, number, rows))
-            if progress is not None:
-                progress(int(rows[-1]) + 1, n_users)
-        report = _total(n_users, tallies)
-        summary = {"job": description, **asdict(report), "files": [each.name for each in tallies]}
-        write_atomically(output / MANIFEST, json.dumps(summary, indent=2).encode())
+        output.mkdir(parents=True, exist_ok=True)
+        if not (output / JOB).exists() and any(_foreign(output)):
+            raise ConfigError(f"{output} is not empty and not a score job's; give a new --output")
+        with _alone_in(output):
+            _claim(output, description)
+            tallies = []
+            for number, rows in enumerate(blocks_of(n_users, job.block_size)):
+                tallies.append(_finish_block(recommender, output, job, rules, number, rows))
+                if progress is not None:
+                    progress(int(rows[-1]) + 1, n_users)
+            report = _total(n_users, tallies)
+            files = [each.name for each in tallies]
+            summary = {"job": description, **asdict(report), "files": files}
+            write_atomically(output / MANIFEST, json.dumps(summary, indent=2).encode())
     except OSError as error:
         raise ArtefactError(
             f"could not write to {output}: {error.strerror or error}; the finished blocks are "
@@ -197,9 +204,20 @@ def _describe(recommender: Recommender, job: ScoreJob, rules: AppliedRules) -> d
     }
 
 
+@contextlib.contextmanager
+def _alone_in(output: Path) -> Iterator[None]:
+    """Keep other processes out of the folder."""
+    try:
+        with FileLock(output / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError(
+            f"{output} is being written to by another process; wait for it, or give a new --output"
+        ) from None
+
+
 def _claim(output: Path, description: dict[str, Any]) -> None:
     """Make the folder this job's own, or see that it already is."""
-    output.mkdir(parents=True, exist_ok=True)
     job_file = output / JOB
     if job_file.exists():
         found = _read_job(job_file)
@@ -209,8 +227,6 @@ def _claim(output: Path, description: dict[str, Any]) -> None:
                 f"{output} holds the blocks of another job (different {', '.join(differing)}); "
                 "give a new --output folder, or delete that one"
             )
-    elif any(_foreign(output)):
-        raise ConfigError(f"{output} is not empty and not a score job's; give a new --output")
     else:
         write_atomically(job_file, json.dumps(description, indent=2).encode())
 
@@ -225,4 +241,4 @@ def _read_job(path: Path) -> dict[str, Any]:
 
 
 def _foreign(output: Path) -> Iterator[Path]:
-    return (each for each in output.iterdir() if each.name != f".{JOB}.partial")
+    return (each for each in output.iterdir() if each.name not in (f".{JOB}.partial", LOCK))

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -170,16 +170,22 @@ def record_of(listed: RecommendationList) -> dict[str, Any]:
     return record
 
 
-def neighbour_record(neighbour: Neighbour, noun: Literal["item", "user"]) -> dict[str, Any]:
-    """Shape a neighbour in the same way.
+def neighbours_record(
+    query: str, found: Sequence[Neighbour], noun: Literal["item", "user"], k: int
+) -> dict[str, Any]:
+    """Shape the neighbours of an item or a user in the same way.
 
     Examples
     --------
-    >>> neighbour_record(Neighbour("007", 1, 0.5, None), "user")
-    {'user': '007', 'rank': 1, 'score': 0.5}
+    >>> neighbours_record("001", [Neighbour("007", 1, 0.5, None)], "user", 2)
+    {'query': '001', 'items': [{'user': '007', 'rank': 1, 'score': 0.5}], 'requested': 2}
     """
-    record = asdict(neighbour)
-    return _without_none({noun: record.pop("id"), **record})
+    items = []
+    for each in found:
+        record = asdict(each)
+        items.append(_without_none({noun: record.pop("id"), **record}))
+    shaped = {"query": query, "items": items}
+    return shaped if len(found) == k else {**shaped, "requested": k}
 
 
 def _record_of(recommendation: Recommendation) -> dict[str, Any]:

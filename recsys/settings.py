@@ -17,6 +17,10 @@ def check_one_of(key: str, value: str, literal: Any) -> None:
         raise ConfigError(f"{key} is {value!r}, expected one of {', '.join(literal.__args__)}")
 
 
+LARGEST_SEED = 2**63 - 1
+"""That torch takes."""
+
+
 def check_range(
     key: str,
     value: float,

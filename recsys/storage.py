@@ -116,6 +116,7 @@ def writing(
             files={each.name: _record(each) for each in sorted(partial.iterdir())},
         )
         _write_manifest(partial, manifest)
+        _open_alike(partial)
         _sync_folder(partial)
         _swap_in(partial, path)
     except OSError as error:
@@ -260,6 +261,13 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
         stream.write(text.encode())
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _open_alike(folder: Path) -> None:
+    """Let everybody read each file who may read a file that is made here: libraries differ."""
+    mode = (folder / MANIFEST).stat().st_mode & 0o777
+    for each in folder.iterdir():
+        each.chmod(mode)
 
 
 def _canonical_json(content: dict[str, Any]) -> bytes:

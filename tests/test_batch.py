@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
-from recsys.batch import ScoreJob, score_everyone
+from recsys.batch import LOCK, ScoreJob, score_everyone
 from recsys.data.artefact import save_interactions
 from recsys.errors import ArtefactError, ConfigError
 from recsys.model_ranker import ModelRanker
@@ -253,3 +254,15 @@ def test_a_full_disk_is_one_line_and_the_finished_blocks_stay(recommender, works
     )
     assert len(child.stderr.splitlines()) == 1
     assert score_everyone(recommender, scored, JOB).n_blocks_reused == 4
+
+
+def test_a_folder_that_another_process_writes_to_is_refused(recommender, tmp_path):
+    output = tmp_path / "scores"
+    output.mkdir()
+    with (
+        FileLock(output / LOCK),
+        pytest.raises(ConfigError, match="is being written to by another process"),
+    ):
+        score_everyone(recommender, output, JOB)
+    assert list(output.iterdir()) == [output / LOCK]
+    score_everyone(recommender, output, JOB)

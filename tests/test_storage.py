@@ -421,3 +421,13 @@ def test_a_file_of_a_replaced_artefact_is_not_read_as_the_old_one(thing):
         (folder / "a.txt").write_text("another generation")
     with pytest.raises(ArtefactError, match="was replaced since it was opened"):
         opened.file("a.txt")
+
+
+def test_every_file_is_as_open_as_any_that_is_made_here(tmp_path):
+    """safetensors writes files that their owner alone may read."""
+    with writing(tmp_path / "thing", "thing", 1) as folder:
+        (folder / "closed").write_bytes(b"x")
+        (folder / "closed").chmod(0o600)
+    (tmp_path / "usual").write_bytes(b"")
+    modes = {each.stat().st_mode & 0o777 for each in (tmp_path / "thing").iterdir()}
+    assert modes == {(tmp_path / "usual").stat().st_mode & 0o777}

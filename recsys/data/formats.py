@@ -110,10 +110,10 @@ def find_format(
 
 
 def _marked_format(line: str, is_known: Callable[[str], bool]) -> InputFormat | None:
-    """Tell semicolons or pipes from a line without commas that names a column."""
+    """Tell tabs, semicolons or pipes from a line without commas that names a column."""
     if "," in line:
         return None
-    marked: tuple[InputFormat, ...] = ("ssv", "psv")
+    marked: tuple[InputFormat, ...] = ("tsv", "ssv", "psv")
     for input_format in marked:
         fields = line.split(separator(input_format))
         if len(fields) > 1 and any(is_known(column_name(each.strip(' "'))) for each in fields):

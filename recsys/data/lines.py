@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -90,7 +92,9 @@ def open_source(source: Path | Literal["-"]) -> Iterator[ByteSource]:
             f"{path}: cannot be read ({problem.strerror}): give a readable file"
         ) from problem
     with file:
-        yield _unzipped(str(path), file, path.stat().st_size)
+        state = os.fstat(file.fileno())
+        # A pipe has neither a size nor a place in it.
+        yield _unzipped(str(path), file, state.st_size if stat.S_ISREG(state.st_mode) else None)
 
 
 def _unzipped(name: str, raw: io.BufferedReader, total: int | None) -> ByteSource:

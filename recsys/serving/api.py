@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from recsys import __version__
 from recsys.data.event_store import Event
 from recsys.errors import ArtefactError, ConfigError, DataError, RecsysError, UnknownIdError
-from recsys.recommendation import neighbour_record
+from recsys.recommendation import neighbours_record
 from recsys.recommender import ItemPath
 from recsys.serving import schemas
 from recsys.serving.generation import Asked, NotMetError
@@ -213,17 +213,13 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
     async def similar_items(item: str, k: NumberAsked = 10, path: ItemPath = "both") -> Response:
         """Find the items that go with one: by the VAE, by the item-item path, or by both."""
         find = partial(served.current.recommender.similar_items, item, k, path)
-        found = await _in_thread(find)
-        records = [neighbour_record(each, "item") for each in found]
-        return _answer({"query": item, "items": records})
+        return _answer(neighbours_record(item, await _in_thread(find), "item", k))
 
     @app.get("/similar/users/{user:path}", response_model=schemas.SimilarUsers, tags=["similar"])
     async def similar_users(user: str, k: NumberAsked = 10) -> Response:
         """Find the users (as of the index) whose latent codes point the same way."""
         find = partial(served.current.recommender.similar_users, user, k)
-        found = await _in_thread(find)
-        records = [neighbour_record(each, "user") for each in found]
-        return _answer({"query": user, "items": records})
+        return _answer(neighbours_record(user, await _in_thread(find), "user", k))
 
 
 def _pieces(users: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -229,10 +229,11 @@ class SimilarItem(BaseModel):
 
 
 class SimilarItems(BaseModel):
-    """Items like `query`."""
+    """Items like `query`; `requested` is there where fewer exist."""
 
     query: str
     items: list[SimilarItem]
+    requested: int | None = None
 
 
 class SimilarUser(BaseModel):
@@ -244,10 +245,11 @@ class SimilarUser(BaseModel):
 
 
 class SimilarUsers(BaseModel):
-    """Users like `query`, as of the index."""
+    """Users like `query`, as of the index; `requested` is there where fewer exist."""
 
     query: str
     items: list[SimilarUser]
+    requested: int | None = None
 
 
 class Items(BaseModel):

@@ -192,7 +192,7 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _work(config: ServeConfig, listening: socket.socket, ready: Any) -> None:
+def _work(config: ServeConfig, listening: socket.socket, ready: Path) -> None:
     """Be one of several workers: deaf to the terminal, and gone when the supervisor is."""
     os.setpgrp()
     supervisor = multiprocessing.parent_process()
@@ -204,7 +204,7 @@ def _work(config: ServeConfig, listening: socket.socket, ready: Any) -> None:
 
     threading.Thread(target=outlive_nobody, daemon=True).start()
     try:
-        code = serve_alone(config, listening, ready.set)
+        code = serve_alone(config, listening, ready.touch)
     except RecsysError as error:
         sys.stderr.write(f"recsys: {error}\n")
         code = error.exit_code
@@ -218,12 +218,12 @@ class _Supervisor:
         self.config, self.listening = config, listening
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[Any] = []
-        self._some_was_ready = self._context.Event()
+        self._counts = Path(tempfile.mkdtemp(prefix="recsys-metrics-"))
+        self._some_was_ready = self._counts / "ready"
         self._ending = False
 
     def run(self) -> int:
-        counts = Path(tempfile.mkdtemp(prefix="recsys-metrics-"))
-        os.environ[SHARED_METRICS] = str(counts)
+        os.environ[SHARED_METRICS] = str(self._counts)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, self._pass_on)
@@ -232,7 +232,7 @@ class _Supervisor:
                 self._start()
             return self._watch()
         finally:
-            shutil.rmtree(counts, ignore_errors=True)
+            shutil.rmtree(self._counts, ignore_errors=True)
 
     def _start(self) -> None:
         """Start a worker, unless the service is to end."""
@@ -265,7 +265,7 @@ class _Supervisor:
                 lost = []
             for each in lost:
                 failed = each.exitcode >= 0
-                if failed and not self._some_was_ready.is_set():
+                if failed and not self._some_was_ready.exists():
                     self._end(signal.SIGTERM, None)
                     for other in self._workers:
                         other.join()

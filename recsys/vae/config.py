@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from recsys.errors import ConfigError
-from recsys.settings import check_one_of, check_range
+from recsys.settings import LARGEST_SEED, check_one_of, check_range
 
 Likelihood = Literal["multinomial", "gaussian"]
 Prior = Literal["standard", "composite"]
@@ -176,7 +176,7 @@ class TrainingConfig:
         check_range("training.learning_rate", self.learning_rate, above=0)
         check_range("training.validate_every", self.validate_every, at_least=1)
         check_range("training.patience", self.patience, at_least=0)
-        check_range("training.seed", self.seed, at_least=0)
+        check_range("training.seed", self.seed, at_least=0, at_most=LARGEST_SEED)
 
     def sized_for(self, n_users: int, n_items: int, *, sampled: bool) -> "TrainingConfig":
         """Decide what is left to the size of the data: `batch_size` and `epochs`.

@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.errors import DataError, TrainingError
@@ -51,10 +53,27 @@ def check_finite(loss: float, module: torch.nn.Module, epoch: int, learning_rate
     weights_are_finite = all(bool(each.isfinite()) for each in bounds)
     if not (math.isfinite(loss) and weights_are_finite):
         broken = "the weights are" if math.isfinite(loss) else f"the loss ({loss}) is"
-        raise TrainingError(
-            f"{broken} no longer finite after epoch {epoch}: lower training.learning_rate "
-            f"(now {learning_rate:g}) to a third, say, and train again"
-        )
+        raise _diverged(broken, epoch, learning_rate)
+
+
+def check_scores(scores: NDArray[np.float32], epoch: int, learning_rate: float) -> None:
+    """Stop where weights that are finite give scores that are not.
+
+    Raises
+    ------
+    TrainingError
+        A score is not finite.
+    """
+    # NaN passes through both; a mask would take a quarter of the scores' memory.
+    if not (np.isfinite(scores.min(initial=0)) and np.isfinite(scores.max(initial=0))):
+        raise _diverged("the scores are", epoch, learning_rate)
+
+
+def _diverged(broken: str, epoch: int, learning_rate: float) -> TrainingError:
+    return TrainingError(
+        f"{broken} no longer finite after epoch {epoch}: lower training.learning_rate "
+        f"(now {learning_rate:g}) to a third, say, and train again"
+    )
 
 
 def check_alive(report: EpochReport, config: VAEConfig, steps_per_epoch: int) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
@@ -26,7 +27,7 @@ from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.devices import fast_products, full_device_explained, random_state_kept
 from recsys.vae.encoder import Batch
 from recsys.vae.graphed import GraphedSteps, can_be_graphed
-from recsys.vae.health import check_alive, check_data, check_finite
+from recsys.vae.health import check_alive, check_data, check_finite, check_scores
 from recsys.vae.labels import Labels
 from recsys.vae.member import Member, Terms, threads_for
 from recsys.vae.model import VAE, VAEModule, model_input
@@ -287,7 +288,14 @@ class _Run:
             return None
         if not self._is_due():
             return None
-        value = validate(self._model().score)
+        model = self._model()
+
+        def score(histories: csr_array) -> NDArray[np.float32]:
+            scores = model.score(histories)
+            check_scores(scores, self.epoch, self.training.learning_rate)
+            return scores
+
+        value = validate(score)
         if math.isnan(value):
             raise TrainingError(
                 f"the validation figure is not a number after epoch {self.epoch}: the validation "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from recsys.settings import check_one_of, check_range
+from recsys.settings import LARGEST_SEED, check_one_of, check_range
 
 Model = Literal["gru", "seed"]
 
@@ -57,4 +57,4 @@ class VerseConfig:
             check_range(f"verse.{key}", getattr(self, key), above=0, below=1)
         for key in ("dropout", "untold"):
             check_range(f"verse.{key}", getattr(self, key), at_least=0, below=1)
-        check_range("verse.seed", self.seed, at_least=0)
+        check_range("verse.seed", self.seed, at_least=0, at_most=LARGEST_SEED)

@@ -172,10 +172,7 @@ def require_poems(store: InteractionStore) -> None:
     ConfigError
     """
     if store.user_table.empty:
-        raise ConfigError(
-            f"{store.artefact.path} holds no poems, which --poem and --text look among: "
-            "run `recsys ingest --poems FILE`"
-        )
+        raise ConfigError(f"{store.artefact.path} holds no poems: run `recsys ingest --poems FILE`")
 
 
 def _poems(store: InteractionStore) -> list[Poem]:

@@ -2,7 +2,9 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
+import threading
 import types
 
 import numpy as np
@@ -105,6 +107,19 @@ def test_damaged_parquet_is_refused(tmp_path):
     pq.write_table(pa.table({"user": ["a"], "item": ["x"]}), path)
     path.write_bytes(path.read_bytes()[:-20])
     assert "not a whole Parquet file" in refusal(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_pipe_is_read(tmp_path, pack):
+    """What `recsys ingest <(zcat clicks.csv.gz)` gives."""
+    pipe, content = tmp_path / "pipe", pack(b"user_id,item_id\n007,a\n008,b\n")
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[content])
+    writer.start()
+    events, _ = read_events(pipe)
+    writer.join()
+    assert events.users.ids.tolist() == ["007", "008"]
 
 
 def test_standard_input_is_read(monkeypatch):

@@ -105,9 +105,10 @@ def cli(capsys, monkeypatch) -> Callable[..., Result]:
     """Give a function that runs a command in this process."""
     from recsys.pipelines.cli import run
 
-    def call(*words: object, workspace: Path | None = None, stdin: str = "") -> Result:
+    def call(*words: object, workspace: Path | None = None, stdin: str | bytes = "") -> Result:
         before = [] if workspace is None else ["--workspace", str(workspace)]
-        source = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+        content = stdin if isinstance(stdin, bytes) else stdin.encode()
+        source = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
         monkeypatch.setattr("sys.stdin", source)
         capsys.readouterr()
         code = run([*before, *map(str, words)])

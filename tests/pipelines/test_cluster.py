@@ -71,3 +71,11 @@ def test_what_cannot_be_clustered_is_refused_in_one_line(cli, made, words, code,
     result = cli("cluster", *words, workspace=made)
     assert result.code == code
     assert said in result.complaint
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_out_of_range_is_a_usage_error(cli, made, seed):
+    result = cli("cluster", "--on", "items", "--seed", seed, workspace=made)
+    assert result.code == 2
+    assert "Invalid value for '--seed'" in result.err
+    assert "Traceback" not in result.err

@@ -418,3 +418,32 @@ def test_a_rating_model_refuses_histories_without_ratings(cli, changeable, tiny_
     result = cli("recommend", "--history", histories, workspace=changeable)
     assert result.code == 3
     assert "has no ratings, and the model predicts ratings" in result.complaint
+
+
+def test_ids_on_stdin_that_are_not_utf8_are_refused(cli, made):
+    result = cli(
+        "recommend", "--users-from", "-", workspace=made, stdin="Jos\u00e9".encode("latin-1")
+    )
+    assert result.code == 3
+    assert "standard input is not UTF-8 (byte 3)" in result.complaint
+
+
+def test_fewer_new_items_than_asked_for_are_told(cli, changeable, titles_file, sample_file):
+    with_new = changeable.parent / "items.csv"
+    with_new.write_text(titles_file.read_text() + "brand-new,A New One,Detective,1999\n")
+    assert cli("ingest", sample_file, "--items", with_new, workspace=changeable).code == 0
+    words = ("recommend", "--user", "u001", "-k", "5", "--new", "3")
+    result = cli(*words, workspace=changeable)
+    assert result.code == 0, result.err
+    cold = [each for each in result.records[0]["items"] if each.get("cold")]
+    assert (len(result.records[0]["items"]), len(cold)) == (5, 1)
+    assert "user u001: only 1 of 3 new items exist under these rules" in result.err
+
+
+@pytest.mark.parametrize(("noun", "query"), [("item", "001"), ("user", "u001")])
+def test_fewer_neighbours_than_asked_for_are_told(cli, made, noun, query):
+    result = cli("similar", f"--{noun}", query, "-k", "9999", workspace=made)
+    (record,) = result.records
+    assert record["requested"] == 9999
+    assert f"{len(record['items'])} {noun}s are all there is, 9999 were asked for" in result.err
+    assert "requested" not in cli("similar", f"--{noun}", query, "-k", "3", workspace=made).out

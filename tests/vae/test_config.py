@@ -41,6 +41,7 @@ def test_a_model_setting_out_of_range_is_refused(key, value, message):
         ("validate_every", 0, "training.validate_every is 0, expected at least 1"),
         ("patience", -1, "training.patience is -1, expected at least 0"),
         ("seed", -1, "training.seed is -1, expected at least 0"),
+        ("seed", 10**23, "training.seed is 100000000000000000000000, expected at least 0 and"),
     ],
 )
 def test_a_training_setting_out_of_range_is_refused(key, value, message):

@@ -21,6 +21,7 @@ from recsys.vae import tally
 from recsys.vae import training as training_module
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.member import Member
+from recsys.vae.model import VAE
 from recsys.vae.schedule import annealed, cosine_rate
 from recsys.vae.training import train
 
@@ -504,6 +505,15 @@ def test_scores_of_a_rating_model_are_in_the_unit_of_the_ratings(data):
     np.testing.assert_allclose(vae.item_means, means, rtol=1e-6)
     empty = csr_array((1, 12), dtype=np.float32)
     assert np.abs(vae.score(empty)[0] - means).max() < 1
+
+
+def test_scores_that_are_not_finite_stop_the_run_though_the_weights_are(data, monkeypatch):
+    def broken(self, histories):
+        return np.full((histories.shape[0], 12), np.nan, dtype=np.float32)
+
+    monkeypatch.setattr(VAE, "score", broken)
+    with pytest.raises(TrainingError, match="the scores are no longer finite after epoch 1: lower"):
+        train(data, SMALL, SHORT, validate=spread)
 
 
 def test_a_full_device_stops_the_run_with_advice(data):
