@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,17 @@ BLOCK_ITEMS = 512
 
 LONGEST_COUNTED = 10_000
 """Longer histories have no say in which items are near: their pairs grow with the square."""
+
+POPULAR_FROM = 500
+"""Users from which on an item is popular: where the whole of G is too large, that among popular
+items is held."""
+
+POPULAR_SHARE = 0.25
+"""Of the memory that a whole G may take is at most for that."""
+
+MOST_TOGETHER = 400_000
+"""Users of all items of some neighbourhoods, up to which one product over them is the quicker way:
+as many as a hundred an item (`fit_item_item` asks for 4,096 rows at a time)."""
 
 
 class Cooccurrence(Protocol):
@@ -82,21 +94,35 @@ class WholeGram:
 class GramInParts:
     """G made where it is looked at, from the interactions: memory linear in their number.
 
+    Among popular items it is held: many neighbourhoods look there, and their users are many.
+
     Parameters
     ----------
     by_item : csr_array of float32, shape (n_items, n_users)
         Each column holds the user's weight.
+    histories : csr_array of ones, shape (n_users, n_items)
     counted : csr_array of ones, shape (n_users, n_items)
         The histories of at most LONGEST_COUNTED items.
+    popular : int64, shape (n_popular,)
+        Items of at least POPULAR_FROM users, ascending; the most popular where memory is short.
+    among_popular : float32, shape (n_popular, n_popular)
     """
 
     by_item: csr_array
+    histories: csr_array
     counted: csr_array
+    popular: NDArray[np.int64]
+    among_popular: NDArray[np.float32]
 
     @property
     def n_items(self) -> int:
         """Number of rows and of columns."""
         return int(self.by_item.shape[0])
+
+    @cached_property
+    def n_users(self) -> NDArray[np.int64]:
+        """Users of each item; int64, shape (n_items,)."""
+        return np.diff(self.by_item.indptr).astype(np.int64)
 
     def diagonal(self) -> NDArray[np.float32]:
         """Weighted number of each item's users."""
@@ -107,10 +133,16 @@ class GramInParts:
         return _rows(self.by_item, self.counted, start)
 
     def systems(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
-        """Cut out the rows and columns of each neighbourhood, from the users of its items.
+        """Cut out the rows and columns of each neighbourhood, from the users of its items."""
+        if self.n_users[np.concatenate(neighbourhoods)].sum() <= MOST_TOGETHER:
+            return self._by_product(neighbourhoods)
+        return self._by_rows(neighbourhoods)
 
-        One sparse product serves them all: the users of different neighbourhoods are told apart,
-        so that the product is block diagonal.
+    def _by_product(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Serve them all by one sparse product.
+
+        The users of different neighbourhoods are told apart, so that the product is block
+        diagonal.
         """
         lengths = np.array([len(each) for each in neighbourhoods])
         n, width = len(lengths), int(lengths.max())
@@ -134,6 +166,43 @@ class GramInParts:
         met_by_nobody = np.flatnonzero(n_users == 0)
         diagonal[block[met_by_nobody], (met_by_nobody + shift[met_by_nobody])] = 0
         return systems
+
+    def _by_rows(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Make the rows of all their rare items, from the few users of these."""
+        items = np.unique(np.concatenate(neighbourhoods))
+        is_rare = ~np.isin(items, self.popular, assume_unique=True)
+        rows = self._rows_of(items[is_rare], items).reshape(-1)
+        # Where an item stands among the rows of rare ones, or among the popular ones.
+        place = np.cumsum(is_rare) - 1
+        place[~is_rare] = np.searchsorted(self.popular, items[~is_rare])
+        cells = self.among_popular.reshape(-1)
+        systems = _identities(len(neighbourhoods), max(map(len, neighbourhoods)))
+        for system, own in zip(systems, neighbourhoods, strict=True):
+            columns = np.searchsorted(items, own)
+            places, rare = place[columns], np.flatnonzero(is_rare[columns])
+            # What is of a rare item is taken from any place here, and put right below.
+            wanted = places[:, None] * np.int64(len(self.popular)) + places
+            corner = system[-len(own) :, -len(own) :]
+            corner[:] = cells.take(wanted, mode="clip")
+            of_rare = rows.take(places[rare, None] * np.int64(len(items)) + columns, mode="clip")
+            corner[rare] = of_rare
+            corner[:, rare] = of_rare.T
+        return systems
+
+    def _rows_of(self, rare: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Make rows of G, as far as `items` go; float32, shape (len(rare), len(items))."""
+        by_rare = self.by_item[rare]
+        users, places = np.unique(by_rare.indices, return_inverse=True)
+        column = np.full(self.n_items, -1, dtype=np.int32)
+        column[items] = np.arange(len(items), dtype=np.int32)
+        theirs = self.histories[users]
+        columns = column[theirs.indices]
+        is_wanted = columns >= 0
+        indptr = np.concatenate([[0], np.cumsum(is_wanted)])[theirs.indptr]
+        shape = (len(users), len(items))
+        wanted = csr_array((theirs.data[is_wanted], columns[is_wanted], indptr), shape=shape)
+        own = csr_array((by_rare.data, places, by_rare.indptr), shape=(len(rare), len(users)))
+        return np.asarray((own @ wanted).toarray())
 
 
 def cooccurrence(
@@ -171,15 +240,31 @@ def cooccurrence(
     n_cells = matrix.shape[1] ** 2
     if 4 * n_cells > gram_mb * 2**20 or (lengths**2).sum() < n_cells:
         counted = lengths <= LONGEST_COUNTED
-        return GramInParts(by_item, ones if counted.all() else _only(ones, counted))
-    dense = np.empty((matrix.shape[1], matrix.shape[1]), dtype=np.float32)
+        n_users = np.diff(by_item.indptr)
+        room = int((gram_mb * POPULAR_SHARE * 2**20 / 4) ** 0.5)
+        n_popular = min(max(1, room), max(1, int((n_users >= POPULAR_FROM).sum())))
+        popular = np.sort(np.argsort(-n_users, kind="stable")[:n_popular])
+        return GramInParts(
+            by_item,
+            ones,
+            ones if counted.all() else _only(ones, counted),
+            popular,
+            _dense(csr_array(by_item[popular]), csr_array(ones[:, popular]), n_threads),
+        )
+    return WholeGram(_dense(by_item, ones, n_threads))
+
+
+def _dense(by_item: csr_array, histories: csr_array, n_threads: int) -> NDArray[np.float32]:
+    """Make all of G; float32, shape (n_items, n_items)."""
+    n_items = by_item.shape[0]
+    dense = np.empty((n_items, n_items), dtype=np.float32)
 
     def fill(start: int) -> None:
-        dense[start : start + BLOCK_ITEMS] = _rows(by_item, ones, start).toarray()
+        dense[start : start + BLOCK_ITEMS] = _rows(by_item, histories, start).toarray()
 
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(fill, range(0, matrix.shape[1], BLOCK_ITEMS)))
-    return WholeGram(dense)
+        list(pool.map(fill, range(0, n_items, BLOCK_ITEMS)))
+    return dense
 
 
 def _only(histories: csr_array, kept: NDArray[np.bool_]) -> csr_array:

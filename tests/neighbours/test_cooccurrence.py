@@ -3,11 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.neighbours.cooccurrence import (
-    GramInParts,
-    WholeGram,
-    cooccurrence,
-)
+from recsys.neighbours import cooccurrence as module
+from recsys.neighbours.cooccurrence import GramInParts, WholeGram, cooccurrence
 from recsys.neighbours.neighbourhoods import nearest_items
 
 
@@ -68,6 +65,32 @@ def test_it_is_held_whole_only_where_it_is_mostly_full_and_fits(matrix_of):
     assert isinstance(gram_of(matrix_of(few_pairs), 0.6), GramInParts)
     assert isinstance(gram_of(matrix_of(many_pairs), 0.6), WholeGram)
     assert isinstance(gram_of(matrix_of(many_pairs), 0.6, gram_mb=0), GramInParts)
+
+
+@pytest.mark.parametrize("most_together", [0, 10**9])
+@pytest.mark.parametrize("popular_from", [0, 3, 6, 10**9])
+def test_rows_of_rare_items_and_one_product_cut_out_the_same(
+    matrix_of, monkeypatch, most_together, popular_from
+):
+    monkeypatch.setattr(module, "MOST_TOGETHER", most_together)
+    monkeypatch.setattr(module, "POPULAR_FROM", popular_from)
+    rng = np.random.default_rng(7)
+    dense = (rng.random((60, 120)) < 0.08 * rng.random(120)).astype(np.float32)
+    dense[:, 11] = 0  # an item that nobody met
+    gram = gram_of(matrix_of(dense), 0.6)
+    assert isinstance(gram, GramInParts)
+    assert len(gram.popular) == max(1, int((dense.sum(0) >= popular_from).sum()))
+    expected = slow_gram(dense, 0.6)
+    neighbourhoods = [
+        rng.permutation(120)[: rng.integers(1, 40)].astype(np.int32) for _ in range(20)
+    ]
+    neighbourhoods.append(np.array([11], dtype=np.int32))
+    found = gram.systems(neighbourhoods)
+    for system, own in zip(found, neighbourhoods, strict=True):
+        corner = system[-len(own) :, -len(own) :]
+        np.testing.assert_allclose(corner, expected[np.ix_(own, own)], rtol=1e-5)
+        rest = len(system) - len(own)
+        np.testing.assert_array_equal(system[:rest], np.eye(len(system))[:rest])
 
 
 @pytest.mark.parametrize("gram_mb", [0, 4096])
