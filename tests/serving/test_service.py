@@ -200,25 +200,25 @@ def test_a_worker_that_cannot_begin_again_leaves_the_others_alone(start, recomme
     manifest = service.workspace / "index" / "manifest.json"
     whole = manifest.read_text()
     manifest.write_text("{}")
-    children = psutil.Process(service.process.pid).children()
-    workers = [each for each in children if "spawn_main" in " ".join(each.cmdline())]
-    workers[0].kill()
-    service.wait_for(lambda: any("could not begin" in line for line in service.lines))
+    workers_of(service)[0].kill()
+    service.wait_for(lambda: said(service, "could not begin") == 1)
     assert service.open("/recommend", bodies_of(recommender)[0])[0] == 200
     manifest.write_text(whole)
-    service.wait_for(lambda: sum('"message": "serving"' in line for line in service.lines) == 3)
+    service.wait_for(lambda: said(service, '"message": "serving"') == 3)
+    # Once the service is to end it is not tried again.
+    manifest.write_text("{}")
+    workers_of(service)[0].kill()
+    service.wait_for(lambda: said(service, "could not begin") == 2)
     assert service.stop() == 0
 
 
-def test_a_worker_that_is_to_be_tried_again_is_not_once_the_service_ends(start):
-    service = start("--workers", "2")
-    service.wait_for(lambda: both_serve(service))
-    (service.workspace / "index" / "manifest.json").write_text("{}")
+def workers_of(service) -> list[psutil.Process]:
     children = psutil.Process(service.process.pid).children()
-    workers = [each for each in children if "spawn_main" in " ".join(each.cmdline())]
-    workers[0].kill()
-    service.wait_for(lambda: any("could not begin" in line for line in service.lines))
-    assert service.stop() == 0
+    return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+
+
+def said(service, words: str) -> int:
+    return sum(words in line for line in service.lines)
 
 
 @pytest.mark.parametrize(("words", "seconds"), [((), 0), (("--workers", "4"), 0.02)])
