@@ -211,7 +211,7 @@ config = VAEConfig(values="binary", latent_dim=8, hidden_dim=32, prior="composit
 vae = train(
     Interactions(users, items, matrix),
     config,
-    TrainingConfig(epochs=60, batch_size=10, seed=5),
+    TrainingConfig(epochs=30, batch_size=10, seed=5),
     validate=lambda score: float(score(matrix[:5]).std()),
     checkpoint=Path(sys.argv[1]),
 )
