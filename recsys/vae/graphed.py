@@ -12,7 +12,7 @@ from torch import Tensor
 from recsys.vae.config import VAEConfig
 from recsys.vae.encoder import Batch
 from recsys.vae.member import Member, Terms
-from recsys.vae.multinomial import is_one_block
+from recsys.vae.multinomial import items_at_once
 
 CAPACITY_BITS = 3
 """Leading binary digits of how many clicks the batches of an epoch are filled up to: rounded up to
@@ -26,12 +26,13 @@ def can_be_graphed(members: Sequence[Member], config: VAEConfig, batch_size: int
     clicks that fill a batch up would count among observed ratings.
     """
     first = members[0]
-    n_items = len(first.module.decoder.weight)
+    weight = first.module.decoder.weight
+    latents = weight.new_empty(batch_size, 1)
     return (
         first.device.type == "cuda"
         and (config.likelihood, config.softmax) == ("multinomial", "exact")
         and first.label_loss is None
-        and is_one_block(batch_size, n_items, first.logits_bytes)
+        and items_at_once(latents, len(weight), first.logits_bytes) == len(weight)
     )
 
 

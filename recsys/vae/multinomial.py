@@ -42,9 +42,15 @@ def multinomial_nll(
     return _MultinomialNLL.apply(latents, weight, bias, batch, at_clicks, max_bytes)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def is_one_block(n_users: int, n_items: int, max_bytes: int) -> bool:
-    """Whether a CUDA device takes the whole catalogue at once, float32; see `multinomial_nll`."""
-    return 4 * n_users * n_items <= max_bytes // 2
+def items_at_once(latents: Tensor, n_items: int, max_bytes: int) -> int:
+    """How wide the blocks are that `multinomial_nll` takes for latents of this shape and device.
+
+    Besides what is kept there is a block's logits, and already the next one's.
+    """
+    bytes_of_item = latents.element_size() * max(1, len(latents))
+    cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
+    at_once = max(1, min(n_items, min(cached, max_bytes // 2) // bytes_of_item))
+    return at_once - at_once % LANES if LANES < at_once < n_items else at_once
 
 
 class _MultinomialNLL(torch.autograd.Function):
@@ -68,11 +74,7 @@ class _MultinomialNLL(torch.autograd.Function):
         max_bytes: int,
     ) -> Tensor:
         bytes_of_item = latents.element_size() * max(1, len(latents))
-        cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
-        # Besides what is kept: a block's logits, and already the next one's.
-        at_once = max(1, min(len(weight), min(cached, max_bytes // 2) // bytes_of_item))
-        if LANES < at_once < len(weight):
-            at_once -= at_once % LANES
+        at_once = items_at_once(latents, len(weight), max_bytes)
         n_kept = max_bytes // bytes_of_item - 2 * at_once
         ctx.blocks = list(_blocks(batch, at_clicks, len(weight), at_once))
         ctx.kept = {}
