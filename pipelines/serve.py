@@ -61,8 +61,8 @@ def serve(
     """Serve recommendations, similar items and users, events, and the explorer page.
 
     SIGHUP loads a new model beside the old one and swaps them, without a dropped request; a
-    broken one is refused and the old one goes on. SIGTERM ends when what is under way is answered.
-    Events that are posted are kept in WORKSPACE/events.sqlite and count at once;
+    broken one is refused and the old one goes on. SIGTERM ends when what is under way is answered,
+    or after 20 s. Events that are posted are kept in WORKSPACE/events.sqlite and count at once;
     `recsys ingest --from-events` folds them into the next training.
     """
     settings = session.settings(machine__threads=threads, machine__device=device).settings

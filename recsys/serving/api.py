@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from recsys import __version__
 from recsys.data.event_store import Event
+from recsys.data.histories import blocks_of
 from recsys.errors import ArtefactError, ConfigError, DataError, RecsysError, UnknownIdError
 from recsys.recommendation import neighbours_record
 from recsys.recommender import ItemPath
@@ -184,7 +185,9 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
         generation, manner = served.current, asked.manner()
         lists, unknown = [], []
         # Piece by piece: who asks for one list meanwhile waits for a piece, not for all of them.
-        for piece in _pieces(asked.users, AT_ONCE // manner.k if manner.n_reasons else AT_ONCE):
+        size = max(1, AT_ONCE // manner.k) if manner.n_reasons else AT_ONCE
+        for rows in blocks_of(len(asked.users), size):
+            piece = [asked.users[row] for row in rows]
             ranked = (served.ranked((generation, Asked(manner, user))) for user in piece)
             found = await asyncio.gather(*ranked, return_exceptions=True)
             for user, one in zip(piece, found, strict=True):
@@ -220,11 +223,6 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
         """Find the users (as of the index) whose latent codes point the same way."""
         find = partial(served.current.recommender.similar_users, user, k)
         return _answer(neighbours_record(user, await _in_thread(find), "user", k))
-
-
-def _pieces(users: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(users), max(1, size)):
-        yield users[start : start + max(1, size)]
 
 
 def _check_values(served: Served, asked: schemas.EventsAsked) -> None:
