@@ -28,7 +28,7 @@ def fetch(session: Session, name: str, from_path: Path | None) -> None:
     """
     from recsys.datasets import fetch as fetch_dataset
 
-    with session.workspace.locked():
+    with session.workspace.locked(may_be_new=True):
         fetched = fetch_dataset(
             name, session.workspace.raw, from_path=from_path, on_event=note, progressbar=True
         )

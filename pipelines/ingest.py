@@ -123,7 +123,7 @@ def ingest(
     _check_options(source, poems_path, items_path, flags)
     chosen = session.settings(**{f"ingest__{key}": value for key, value in flags.items()})
     settings: IngestSettings = chosen.settings.ingest
-    with session.workspace.locked():
+    with session.workspace.locked(may_be_new=True):
         if poems_path is not None:
             reading = read_poem_files(poems_path, unit)
         elif source is not None:

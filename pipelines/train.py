@@ -133,7 +133,7 @@ def train(
         flags = verse_flags({**flags, "split__test": flags["split__test"] or test_path})
     resolved = session.settings(machine__threads=threads, machine__device=device, **flags)
     if resume and not session.workspace.root.exists():
-        note(NOTHING_TO_RESUME)  # before `locked` makes the folder
+        note(NOTHING_TO_RESUME)
         return
     with session.workspace.locked():
         if verse:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from recsys.errors import ConfigError, WorkspaceBusyError
+from recsys.errors import ArtefactError, ConfigError, WorkspaceBusyError
 
 from .output import note
 
@@ -85,17 +85,23 @@ class Workspace:
         return self.root / "recsys.toml"
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Be the only writer.
+    def locked(self, *, may_be_new: bool = False) -> Iterator[None]:
+        """Be the only writer of a workspace that is there, or `may_be_new`.
 
         Raises
         ------
+        ArtefactError
+            There is no such workspace.
         WorkspaceBusyError
             Names the process that is.
         """
         if self.root.exists() and not self.root.is_dir():
             raise ConfigError(f"the workspace {self.root} is a file, expected a folder")
         if not self.root.exists():
+            if not may_be_new:
+                raise ArtefactError(
+                    f"there is no workspace {self.root}; make one with `recsys ingest FILE`"
+                )
             note(f"new workspace: {self.root}")
             self.root.mkdir(parents=True)
         lock = FileLock(self.root / ".lock")

@@ -34,6 +34,17 @@ def test_the_workspace_comes_from_the_environment_else_it_is_data(cli, made, tmp
     assert cli("recommend", "--user", "u001").out.startswith("user,item,rank,score\n")
 
 
+@pytest.mark.parametrize("stage", ["train", "index"])
+def test_a_stage_on_a_mistyped_workspace_makes_no_folder(cli, tmp_path, stage):
+    mistyped = tmp_path / "ml-10k"
+    result = cli(stage, workspace=mistyped)
+    assert result.code == 1
+    assert result.complaint == (
+        f"recsys: there is no workspace {mistyped}; make one with `recsys ingest FILE`"
+    )
+    assert not mistyped.exists()
+
+
 def test_stdout_is_ndjson_when_piped_and_nothing_else(cli, made):
     for words in (
         ("recommend", "--user", "u001", "--user", "u002", "-k", "3"),
