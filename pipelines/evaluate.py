@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 import pyarrow as pa
 from rich.console import RenderableType
 
@@ -23,11 +24,11 @@ from .options import (
     threads_option,
     use_machine,
 )
-from .output import Record, Shape, emit, note, progress_bar, titled_table
+from .output import Record, Shape, clause, emit, note, progress_bar, titled_table
 from .rules import RuleFlags, rule_options
 
 if TYPE_CHECKING:
-    from recsys.baselines import EASE
+    from recsys.baselines import EASE, Popularity
     from recsys.data.interactions import Interactions
     from recsys.data.splits import Holdout, Split
     from recsys.evaluation.report import Evaluation
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 EASE_LIMIT = 15_000
 """Items up to which EASE's square matrix is fitted without being asked for."""
 
-EASE_FORMAT_VERSION = 1
+EASE_FORMAT_VERSION = 2
 
 BELOW_THRESHOLD = 1
 
@@ -69,7 +70,9 @@ LOOSE_BOUND = (
     help=f"Fit EASE beside  [up to {EASE_LIMIT:,} items]",
 )
 @click.option(
-    "--fail-under", metavar="METRIC=X", help="Exit with 1 when the model's mean is below X."
+    "--fail-under",
+    metavar="METRIC=X",
+    help="Exit with 1 when the model's mean (under the rules, where any are given) is below X.",
 )
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write the JSON report too."
@@ -97,7 +100,7 @@ def evaluate(
     was not trained on: perplexity of the whole poem (by the ELBO) and of one half given the other,
     beside those of the characters' shares in training.
     """
-    from recsys.baselines import ItemMeans
+    from recsys.baselines import ItemMeans, Popularity
     from recsys.evaluation.protocols import evaluate as measure
     from recsys.evaluation.report import Threshold, check_threshold
     from recsys.fusion import load_sparse_path
@@ -121,11 +124,14 @@ def evaluate(
     on, holdout = _holdout(parts, on)
     vae = load_model(model, device)
     sparse = load_sparse_path(model, vae.n_items)
-    models = _models(vae, sparse)
+    popularity = Popularity.fit(parts.train)
+    models = _models(vae, sparse, popularity)
+    gated, *_ = models
     if rules.given:
         models = _under_rules(models, rules, session, vae, parts.train)
+        _, gated, *_ = models
         wanted += _coverages(wanted)
-    rankers = models | _baselines(session, parts, settings.evaluate.ease)
+    rankers = models | _baselines(session, parts, popularity, settings.evaluate.ease)
     rating_scorers: dict[str, Scorer] = {}
     if vae.config.predicts_ratings:
         rating_scorers = {"vae": vae.score, "item_means": ItemMeans.fit(parts.train).score}
@@ -141,6 +147,12 @@ def evaluate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     notes = []
+    n_without = int((np.diff(holdout.fold_in.matrix.indptr) == 0).sum())
+    if n_without:
+        notes.append(
+            f"{clause(n_without, 'user', 'has', 'have')} no history: every model ranks by "
+            "popularity for them"
+        )
     is_multinomial = bool(vae.members) and vae.config.likelihood == "multinomial"
     if is_multinomial and _are_new_poems(session, holdout, parts.train):
         result = _with_perplexities(result, vae, holdout, parts.train)
@@ -161,7 +173,7 @@ def evaluate(
     emit([record], _shape(result), session.format, output)
     if threshold is None:
         return 0
-    check = check_threshold(result, result.models()[0], threshold)
+    check = check_threshold(result, gated, threshold)
     note(str(check))
     return 0 if check.holds else BELOW_THRESHOLD
 
@@ -198,7 +210,9 @@ def _flattery(tuned: bool) -> str:
     return f"{chosen} chosen on these users, so the figures flatter the model; test users report"
 
 
-def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
+def _models(
+    vae: "VAE", sparse: "SparsePath | None", popularity: "Popularity"
+) -> "dict[str, Ranker]":
     """The model first, then each of its paths alone, so that one sees what each buys."""
     from recsys.baselines import rank_unseen
     from recsys.index.item_index import ItemIndex
@@ -211,7 +225,9 @@ def _models(vae: "VAE", sparse: "SparsePath | None") -> "dict[str, Ranker]":
     if vae.members:
         models["vae"] = ModelRanker(vae, items)
     if sparse is not None:
-        models["neighbours"] = functools.partial(rank_unseen, sparse.item_item.score)
+        models["neighbours"] = functools.partial(
+            rank_unseen, popularity.standing_in(sparse.item_item.score)
+        )
     return models
 
 
@@ -252,13 +268,16 @@ def _coverages(metrics: "list[Metric]") -> "list[Metric]":
     return [] if coverage in metrics else [coverage]
 
 
-def _baselines(session: Session, parts: "Split", ease: str) -> "dict[str, Ranker]":
-    from recsys.baselines import Popularity
+def _baselines(
+    session: Session, parts: "Split", popularity: "Popularity", ease: str
+) -> "dict[str, Ranker]":
+    from recsys.baselines import rank_unseen
 
-    rankers: dict[str, Ranker] = {"popularity": Popularity.fit(parts.train).rank}
+    rankers: dict[str, Ranker] = {"popularity": popularity.rank}
     n_items = parts.train.n_items
     if ease == "yes" or (ease == "auto" and n_items <= EASE_LIMIT):
-        rankers["ease"] = _ease(session, parts).rank
+        score = popularity.standing_in(_ease(session, parts).score)
+        rankers["ease"] = functools.partial(rank_unseen, score)
     return rankers
 
 
@@ -358,7 +377,7 @@ def _tables(result: "Evaluation", record: Record) -> Iterator[RenderableType]:
 
 
 def _rich(title: str, plain: "PlainTable") -> RenderableType:
-    table = titled_table(title, *plain.header, right=plain.header[1:])
+    table = titled_table(title, *plain.header, right=plain.header[1:], whole=plain.header[:1])
     for row in plain.rows:
         table.add_row(*row)
     return table

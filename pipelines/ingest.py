@@ -15,6 +15,7 @@ from recsys.errors import ArtefactError, ConfigError
 from .config import IngestSettings
 from .ingest_sources import (
     Reading,
+    filters_of,
     read_again,
     read_interactions,
     read_poem_files,
@@ -25,7 +26,7 @@ from .options import Session, as_json, epilog, stage
 from .output import clause, note
 
 if TYPE_CHECKING:
-    from recsys.data.filters import Dropped, FilterConfig
+    from recsys.data.filters import Dropped
     from recsys.data.interactions import Events
     from recsys.data.poem_units import Unit
     from recsys.data.poems import Poem
@@ -81,7 +82,7 @@ FILTERS = ("min_rating", "since", "until")
 @click.option("--item-column", metavar="NAME", help="Which column holds the item  [usual names]")
 @click.option("--rating-column", metavar="NAME", help="Which column holds the rating.")
 @click.option("--weight-column", metavar="NAME", help="Which column holds a weight or count.")
-@click.option("--timestamp-column", metavar="NAME", help="Which column holds the time.")
+@click.option("--timestamp-column", metavar="NAME", help='Which column holds the time; "": none.')
 @click.option("--items-id-column", metavar="NAME", help="Of the items file: which holds the id.")
 @click.option("--items-title-column", metavar="NAME", help="Of the items file: which is the title.")
 @click.option("--skip-bad-rows", type=int, metavar="N", help="Tolerate up to N bad rows  [0]")
@@ -115,7 +116,7 @@ def ingest(
     With --from-events the interactions that `recsys serve` has kept become rows like any other.
     They stay in WORKSPACE/events.sqlite too: give --from-events again with a new SOURCE.
     """
-    from recsys.data.artefact import save_interactions
+    from recsys.data.artefact import open_interactions, save_interactions
     from recsys.data.filters import filter_events
     from recsys.data.poems import poem_table
 
@@ -129,12 +130,12 @@ def ingest(
         elif source is not None:
             reading = read_interactions(source, items_path, settings)
         else:
-            settings = settings_again(session.workspace.interactions, settings)
-            reading = read_again(session.workspace.interactions)
+            store = open_interactions(session.workspace.interactions)
+            settings, reading = settings_again(store, settings), read_again(store)
         if from_events:
             reading = with_arrived(reading, session.workspace.events)
         replaced = _replaced(session.workspace.interactions, reading.config["items"])
-        events, dropped = filter_events(reading.events, _filters(settings))
+        events, dropped = filter_events(reading.events, filters_of(settings))
         save_interactions(
             events,
             reading.item_table,
@@ -165,9 +166,11 @@ def ingest(
 def _tell(reading: Reading, dropped: "tuple[Dropped, ...]") -> None:
     """Say what was read, and what of it was lost."""
     note(f"read {reading.origin}")
-    for count, reason in [*reading.losses, *((each.n_rows, each.reason) for each in dropped)]:
+    for count, reason in reading.losses:
         if count:
             note(f"  dropped {count:,}: {reason}")
+    for each in dropped:  # what was asked for is told even where it took nothing
+        note(f"  dropped {each.n_rows:,}: {each.reason}")
     for bad in reading.bad_rows:
         note(f"    {bad}")
     users = counted(len(reading.events.users), reading.users)
@@ -227,19 +230,6 @@ def _replaced(path: Path, items: str | None) -> list[str]:
             "the titles of the old interactions are dropped: give --items again to keep titles"
         )
     return lines
-
-
-def _filters(settings: IngestSettings) -> "FilterConfig":
-    from recsys.data.filters import FilterConfig, parse_time
-
-    return FilterConfig(
-        min_rating=settings.min_rating,
-        min_user_interactions=settings.min_user_interactions,
-        min_item_interactions=settings.min_item_interactions,
-        k_core=settings.k_core,
-        since=None if settings.since is None else parse_time(settings.since),
-        until=None if settings.until is None else parse_time(settings.until),
-    )
 
 
 def _size(events: "Events", reading: Reading) -> str:

@@ -14,6 +14,8 @@ from .output import note, progress_bar
 from .reading import read_file
 
 if TYPE_CHECKING:
+    from recsys.data.artefact import InteractionStore
+    from recsys.data.filters import FilterConfig
     from recsys.data.interactions import Events
     from recsys.data.poem_files import PoemReport
     from recsys.data.poem_units import Unit
@@ -79,21 +81,16 @@ def read_interactions(source: Path, items_path: Path | None, settings: IngestSet
             "items": None if items_path is None else str(items_path.resolve()),
         },
         n_rows=report.n_rows,
-        losses=[
-            (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
-            (report.n_duplicates, "earlier rows of a user and item that came again"),
-        ],
+        losses=losses_of(report),
         bad_rows=report.bad_rows,
         item_table=table,
         item_source=items_path,
     )
 
 
-def settings_again(path: Path, said: IngestSettings) -> IngestSettings:
+def settings_again(store: "InteractionStore", said: IngestSettings) -> IngestSettings:
     """Give the settings that the data were ingested with, but for what is set otherwise now."""
-    from recsys.data.artefact import open_interactions
-
-    before = open_interactions(path).artefact.manifest.config.get("settings", {})
+    before = store.artefact.manifest.config.get("settings", {})
     default = IngestSettings()
     kept = {
         each.name: before[each.name]
@@ -103,11 +100,8 @@ def settings_again(path: Path, said: IngestSettings) -> IngestSettings:
     return replace(said, **kept)
 
 
-def read_again(path: Path) -> Reading:
+def read_again(store: "InteractionStore") -> Reading:
     """Give what was ingested before, as it is."""
-    from recsys.data.artefact import open_interactions
-
-    store = open_interactions(path)
     if not store.user_table.empty:
         raise ConfigError("what was ingested are poems: --from-events has no rows to add to them")
     config = {**store.artefact.manifest.config}
@@ -115,13 +109,61 @@ def read_again(path: Path) -> Reading:
     events = store.events()
     return Reading(
         events=events,
-        origin=f"{counted(len(events), 'row')} of {path}",
+        origin=f"{counted(len(events), 'row')} of {store.artefact.path}",
         config=config,
         n_rows=len(events),
         losses=[],
         item_table=None if store.item_table.empty else store.item_table,
-        item_source=path,
+        item_source=store.artefact.path,
     )
+
+
+def filters_of(settings: IngestSettings) -> "FilterConfig":
+    """Give the filters that the settings ask for."""
+    from recsys.data.filters import FilterConfig, parse_time
+
+    return FilterConfig(
+        min_rating=settings.min_rating,
+        min_user_interactions=settings.min_user_interactions,
+        min_item_interactions=settings.min_item_interactions,
+        k_core=settings.k_core,
+        since=None if settings.since is None else parse_time(settings.since),
+        until=None if settings.until is None else parse_time(settings.until),
+    )
+
+
+def read_test_rows(path: Path, store: "InteractionStore", said: IngestSettings) -> "Events":
+    """Read a test set as the data were read that it came with: its columns, ratings and times.
+
+    How often users and items must occur says nothing of held-out rows.
+    """
+    from recsys.data.filters import filter_events
+
+    settings = settings_again(store, said)
+    events, report = read_file(path, settings, to_train=False)
+    wanted = filters_of(settings)
+    if wanted.min_rating is not None and events.value_kind != "rating":
+        note(f"warning: {path} has no ratings: none of its rows is dropped by --min-rating")
+        wanted = replace(wanted, min_rating=None)
+    if events.timestamps is None and (wanted.since, wanted.until) != (None, None):
+        note(f"warning: {path} has no times: none of its rows is dropped by --since or --until")
+        wanted = replace(wanted, since=None, until=None)
+    kept, dropped = filter_events(
+        events,
+        replace(wanted, min_user_interactions=1, min_item_interactions=1, k_core=False),
+    )
+    for count, reason in [*losses_of(report), *((each.n_rows, each.reason) for each in dropped)]:
+        if count:
+            note(f"{path}: dropped {count:,}: {reason}")
+    return kept
+
+
+def losses_of(report: "ReadReport") -> Losses:
+    """Say how many rows of a file went before any filter."""
+    return [
+        (report.n_bad_rows, "bad rows, tolerated by --skip-bad-rows"),
+        (report.n_duplicates, "earlier rows of a user and item that came again"),
+    ]
 
 
 def with_arrived(reading: Reading, path: Path) -> Reading:

@@ -42,9 +42,15 @@ class Judge:
         metric, floor_name = ("-rmse", "item means") if ratings else ("ndcg@100", "popularity")
         if split.validation is None:
             return cls(metric, None, floor_name, None)
-        measure = (rmse_validator if ratings else ndcg_validator)(split.validation)
-        floor = (ItemMeans if ratings else Popularity).fit(split.train).score
-        return cls(metric, measure, floor_name, measure(floor))
+        if ratings:
+            measure = rmse_validator(split.validation)
+            return cls(metric, measure, floor_name, measure(ItemMeans.fit(split.train).score))
+        validate, popularity = ndcg_validator(split.validation), Popularity.fit(split.train)
+
+        def measure_ranking(score: "Scorer") -> float:
+            return validate(popularity.standing_in(score))
+
+        return cls(metric, measure_ranking, floor_name, validate(popularity.score))
 
     def warn_below_floor(self, chosen: float | None) -> None:
         """Say so when the VAE's chosen epoch has learned nothing."""

@@ -135,11 +135,23 @@ def progress_bar() -> Progress:
     )
 
 
-def titled_table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
-    """A table in the one style that all commands share; columns in `right` hold numbers."""
+def titled_table(
+    title: str, *columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()
+) -> Table:
+    """A table in the one style that all commands share.
+
+    Parameters
+    ----------
+    title, *columns : str
+    right : sequence of str
+        Columns that hold numbers.
+    whole : sequence of str
+        Columns whose cells are never folded: part of a name may be the name of something else.
+    """
     table = Table(title=title, box=None, padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in whole)
     return table
 
 

@@ -1,5 +1,6 @@
 """Settings as text, TOML or JSON carries them -> the types of their fields."""
 
+import datetime
 import types
 import typing
 from typing import Any, Literal
@@ -28,6 +29,8 @@ def typed(key: str, value: Any, wanted: Any, where: str) -> Any:
     # `Literal[...] | None` is a typing.Union, `int | None` a types.UnionType.
     united = typing.get_origin(wanted) in (types.UnionType, typing.Union)
     options = typing.get_args(wanted) if united else (wanted,)
+    if value == "none" and types.NoneType in options:
+        return None  # before a text takes it for its own
     for option in options:
         converted = _as_type(value, option)
         if converted is not _MISFIT:
@@ -51,8 +54,17 @@ def _as_type(value: Any, wanted: Any) -> Any:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         return value if isinstance(value, bool) else words.get(str(value).lower(), _MISFIT)
     if wanted is str:
-        return value if isinstance(value, str) else _MISFIT
+        return _as_text(value)
     return _as_number(value, wanted)
+
+
+def _as_text(value: Any) -> Any:
+    """Take the dates and whole numbers of TOML, too, as they would be written."""
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else _MISFIT
 
 
 def _as_number(value: Any, wanted: type[int] | type[float]) -> Any:

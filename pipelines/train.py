@@ -13,6 +13,7 @@ from recsys.data.holdout import counted
 from recsys.errors import ConfigError, DataError, TrainingError
 
 from .allocator import keep_large_buffers
+from .ingest_sources import read_test_rows
 from .judge import Judge
 from .labels import LabelTask, find_task
 from .options import (
@@ -24,7 +25,6 @@ from .options import (
     use_machine,
 )
 from .output import note, progress_bar
-from .reading import read_file
 from .runs import Run, interrupted_folder, new_run, progress_of, resumable_run
 from .sparse_path import fit_path
 from .train_verse import train_verse, verse_flags
@@ -264,7 +264,7 @@ def _split(store: "InteractionStore", run: Run) -> "Split":
 
     test_events = None
     if run.test_path is not None:
-        test_events, _ = read_file(run.test_path, run.settings.ingest, to_train=False)
+        test_events = read_test_rows(run.test_path, store, run.settings.ingest)
     split = split_events(store.events(), run.settings.split, test_events)
     for line in split.left_out:
         note(f"split: {line}")

@@ -48,6 +48,22 @@ class Popularity:
         """Rank the k most popular items outside each history."""
         return rank_unseen(self.score, histories, k)
 
+    def standing_in(self, score: Scorer) -> Scorer:
+        """Score those without a history by popularity, as the product serves them.
+
+        Parameters
+        ----------
+        score : Scorer
+            Of everybody else; where it writes its scores is written over.
+        """
+
+        def scored(histories: csr_array) -> NDArray[np.float32]:
+            scores = score(histories)
+            scores[np.diff(histories.indptr) == 0] = self.item_counts
+            return scores
+
+        return scored
+
 
 @dataclass(frozen=True, eq=False)
 class ItemMeans:
@@ -84,7 +100,7 @@ class EASE:
 
     Notes
     -----
-    An empty history scores 0 throughout, so that its ranking is the order of positions.
+    An empty history scores 0 throughout: see `Popularity.standing_in`.
     """
 
     weights: NDArray[np.float32]
@@ -144,11 +160,11 @@ def fit_best_ease(
         _check_ridge(ridge)
     if validation is None or validation.fold_in.n_users == 0:
         return EASE.fit(train)
-    gram = _gram(train)
+    gram, popularity = _gram(train), Popularity.fit(train)
     best, best_value = None, -np.inf
     for ridge in ridges:
         candidate = EASE(_ease_weights(gram, ridge), ridge)
-        value = mean_metric(candidate.score, validation, metric)
+        value = mean_metric(popularity.standing_in(candidate.score), validation, metric)
         if value > best_value:
             best, best_value = candidate, value
     assert best is not None

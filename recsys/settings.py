@@ -20,6 +20,9 @@ def check_one_of(key: str, value: str, literal: Any) -> None:
 LARGEST_SEED = 2**63 - 1
 """That torch takes."""
 
+LARGEST_COUNT = 2**31 - 1
+"""More of anything is a slip of the hand."""
+
 
 def check_range(
     key: str,
@@ -38,12 +41,14 @@ def check_range(
         section.key, to be named.
     value : float
     at_least, above, below, at_most : float or None
-        Bounds; None: none.
+        Bounds; None: none, but LARGEST_COUNT for whole numbers.
 
     Raises
     ------
     ConfigError
     """
+    if at_most is None and isinstance(value, int):
+        at_most = LARGEST_COUNT if value > LARGEST_COUNT else None
     good = math.isfinite(value)
     expected = [] if good else ["a finite number"]
     if at_least is not None:

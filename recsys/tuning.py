@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.baselines import Popularity
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Holdout
 from recsys.errors import ConfigError
@@ -142,7 +143,7 @@ class _Bench:
     ) -> None:
         self.train, self.n_threads, self.progress = train, n_threads, progress
         self.validation, self.taus = validation, TAUS if dense is not None else (1.0,)
-        self.dense = dense or _no_scores
+        self.dense = Popularity.fit(train).standing_in(dense or _no_scores)
         self.neighbourhoods: tuple[tuple[float, int | None], Neighbourhoods] | None = None
 
     def trial_of(self, config: NeighboursConfig) -> Trial:

@@ -249,3 +249,22 @@ def test_weights_of_another_shape_or_type_are_refused(tmp_path):
 def test_a_saved_ease_names_its_size(tmp_path):
     save_ease(EASE.fit(random_train(0)), tmp_path)
     assert json.loads((tmp_path / "ease.json").read_text()) == {"ridge": 500.0, "n_items": 12}
+
+
+def test_those_without_a_history_are_served_what_is_popular():
+    train = interactions([[1, 0, 1], [0, 0, 1], [0, 1, 1], [1, 0, 0]])
+    ease, popularity = EASE.fit(train, 1.0), Popularity.fit(train)
+    histories = interactions([[0, 0, 0], [0, 1, 0]]).matrix
+    alone = rank_unseen(ease.score, histories, 3)
+    ranking = rank_unseen(popularity.standing_in(ease.score), histories, 3)
+    assert ranking.positions[0].tolist() == [2, 0, 1]
+    assert ranking.positions[1].tolist() == alone.positions[1].tolist()
+
+
+def test_the_ridge_is_chosen_by_those_with_a_history():
+    train, holdout = random_train(11), random_holdout(12)
+    empty = np.zeros(holdout.fold_in.matrix.shape)
+    nobody_known = Holdout(interactions(empty), holdout.held_out)
+    # Where all are served what is popular no ridge is better than another: the first wins.
+    for ridges in ((0.01, 1000.0), (1000.0, 0.01)):
+        assert fit_best_ease(train, nobody_known, ridges, Metric("ndcg", 3)).ridge == ridges[0]

@@ -42,7 +42,7 @@ _RECBOLE_TYPE = re.compile(r":(token|token_seq|float|float_seq)$")
 
 @dataclass(frozen=True)
 class WantedColumns:
-    """Which column the caller says holds what; None = find it by its usual names."""
+    """Which column the caller says holds what; None = find it by its usual names, "" = none."""
 
     user: str | None = None
     item: str | None = None
@@ -160,11 +160,13 @@ def find_columns(fields: Sequence[str], wanted: WantedColumns, name: str) -> Col
             "else with --user-column and --item-column"
         )
     places: dict[Role, int] = {
-        role: place_of(header, column, f"--{role}-column", name) for role, column in told.items()
+        role: place_of(header, column, f"--{role}-column", name)
+        for role, column in told.items()
+        if column
     }
     _refuse_shared_places(places, header, name)
     for role in USUAL_NAMES:
-        if role not in places and not (role == "rating" and "weight" in places):
+        if role not in told and not (role == "rating" and "weight" in places):
             place = _usual_place(header, role, set(places.values()), name)
             if place is not None:
                 places[role] = place

@@ -1,13 +1,23 @@
 """Which interactions are kept: by rating, by time, by how often users and items occur."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Events
-from recsys.data.times import SURELY_MILLISECONDS, parse_time, shown_time
+from recsys.data.times import (
+    SECONDS,
+    are_plausible_seconds,
+    parse_time,
+    shown_time,
+    unit_of,
+)
 from recsys.errors import ConfigError, DataError
+
+_BARE_DATE = re.compile("(19|20)[0-9]{2}((0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])?)?")
+"""2022, 202201, 20220101: as seconds since 1970 all of them lie in that year."""
 
 __all__ = ["Dropped", "FilterConfig", "filter_events", "parse_time"]
 
@@ -78,7 +88,7 @@ def filter_events(events: Events, config: FilterConfig) -> tuple[Events, tuple[D
     ConfigError
         A filter needs ratings or times that the data lack.
     DataError
-        No row is left, or the window is in seconds and the times are not.
+        No row is left, or the window is in another unit than the times.
 
     Examples
     --------
@@ -163,13 +173,19 @@ def _check_columns(events: Events, config: FilterConfig) -> None:
 
 
 def _check_unit(timestamps: NDArray[np.float64], config: FilterConfig) -> None:
-    """Refuse seconds, such as dates become, beside times in milliseconds: all would be later."""
+    """Refuse a bound in another unit than the times: it would keep all of them, or none."""
+    median = float(np.median(timestamps))
+    unit = unit_of(median)
     for name, bound in (("since", config.since), ("until", config.until)):
-        if bound is None or bound >= SURELY_MILLISECONDS:
+        if bound is None:
             continue
-        median = float(np.median(timestamps))
-        if median > SURELY_MILLISECONDS:
+        if unit != SECONDS and unit_of(bound) == SECONDS:
             raise DataError(
-                f"the times look like milliseconds (median {median:.15g}), but {name} is "
+                f"the times look like {unit.name} (median {median:.15g}), but {name} is "
                 f"{shown_time(bound)}, in seconds: give it in the file's unit"
+            )
+        if are_plausible_seconds(median) and _BARE_DATE.fullmatch(f"{bound:.15g}"):
+            raise DataError(
+                f"the times look like seconds since 1970 (median {shown_time(median)}), but "
+                f"{name} is {bound:.15g}: write a date with its hyphens, such as 2022-01-01"
             )

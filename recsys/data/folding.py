@@ -9,7 +9,7 @@ from recsys.data.collecting import merge_duplicates
 from recsys.data.event_store import Event
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events
-from recsys.data.times import SURELY_MILLISECONDS
+from recsys.data.times import unit_of
 
 EVENTS_THROUGH = "events_through"
 """In the manifest of interactions: the position of the last event that was folded in."""
@@ -20,7 +20,7 @@ def with_events(rows: Events, arrived: Sequence[Event]) -> tuple[Events, int]:
 
     The latest row of a pair stays; weights are summed. Where the rows have no values every event
     counts as 1, where they have no times those of the events are dropped, and where theirs are
-    milliseconds those of the events become so.
+    milliseconds, microseconds or nanoseconds those of the events become so.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def with_events(rows: Events, arrived: Sequence[Event]) -> tuple[Events, int]:
     values = np.array([each.value if valued else 1.0 for each in arrived], dtype=np.float32)
     timestamps = None
     if rows.timestamps is not None:
-        unit = 1000.0 if np.median(rows.timestamps) >= SURELY_MILLISECONDS else 1.0
-        times = np.array([each.time for each in arrived]) * unit
+        unit = unit_of(float(np.median(rows.timestamps)))
+        times = np.array([each.time for each in arrived]) * unit.per_second
         timestamps = np.concatenate([rows.timestamps, times])
     return merge_duplicates(
         Events(

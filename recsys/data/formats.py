@@ -36,6 +36,7 @@ _SEPARATORS: dict[InputFormat, str] = {
 }
 _EXCEL_FORMATS: dict[str, InputFormat] = {",": "csv", ";": "ssv", "|": "psv", "\t": "tsv"}
 _EXCEL_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+_OPENED_ARRAY = re.compile(r"\s*\[\s*\{")
 _TYPED_FIELD = re.compile(r".+:(token|token_seq|float|float_seq)")
 
 
@@ -133,6 +134,10 @@ def content_format(
     """
     if line.lstrip().startswith("{"):
         return "jsonl"
+    if line.strip() == "[" or _OPENED_ARRAY.match(line):
+        raise ConfigError(
+            f"{name}: a JSON array, expected one object a line: write it with jq -c '.[]'"
+        )
     if "\t" in line:
         typed = all(_TYPED_FIELD.fullmatch(each) for each in line.split("\t"))
         return "inter" if typed else "tsv"
@@ -143,7 +148,7 @@ def content_format(
     marked = _marked_format(line, is_known)
     if marked is not None:
         return marked
-    tokens = line.split()
+    tokens = listed_ids(line)
     # Column names between blanks announce a table, which an adjacency list is not.
     if len(tokens) > 1 and not any(has_known_name(column_name(each)) for each in tokens):
         return "adjacency"
@@ -152,6 +157,17 @@ def content_format(
         f"name it with --input-format ({', '.join(INPUT_FORMATS)}) and, for a file without "
         "a header, --columns user_id,item_id,..."
     )
+
+
+def listed_ids(line: str) -> list[str]:
+    r"""Split a line of an adjacency list at its blanks and tabs: other white space is of an id.
+
+    Examples
+    --------
+    >>> listed_ids(" 12 7\t8")
+    ['12', '7', '8']
+    """
+    return [each for each in line.replace("\t", " ").split(" ") if each]
 
 
 def refuse_table_like(lines: list[str], name: str) -> None:
@@ -165,7 +181,7 @@ def refuse_table_like(lines: list[str], name: str) -> None:
     ConfigError
         Two lines or more, and every one has the same three or four fields.
     """
-    widths = {len(line.split()) for line in lines}
+    widths = {len(listed_ids(line)) for line in lines}
     if len(lines) > 1 and widths in ({3}, {4}):
         raise ConfigError(
             f"{name}: every line has {widths.pop()} fields ({lines[0][:120]!r}): a table, or a "

@@ -1,5 +1,6 @@
 """Text of any size as blocks of whole lines, with exact line numbers and bounded memory."""
 
+import csv
 import gzip
 import io
 import os
@@ -25,6 +26,9 @@ UTF_16_ADVICE = "convert the file with iconv -f UTF-16 -t UTF-8"
 ENCODING_ADVICE = "find out the encoding (GB18030, LATIN1, ...), then iconv -f ENCODING -t UTF-8"
 """No encoding is suggested: one that accepts every byte would turn ids into others in silence."""
 
+csv.field_size_limit(2**31 - 1)  # of Python's own limit csv says that the quotes do not match
+
+_ZIP = b"PK\x03\x04"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -98,6 +102,8 @@ def open_source(source: Path | Literal["-"]) -> Iterator[ByteSource]:
 
 
 def _unzipped(name: str, raw: io.BufferedReader, total: int | None) -> ByteSource:
+    if raw.peek(len(_ZIP)).startswith(_ZIP):
+        raise DataError(f"{name}: a zip or Excel file: unpack it, or save the sheet as CSV")
     stream = raw
     if raw.peek(2).startswith(b"\x1f\x8b"):
         stream = io.BufferedReader(gzip.GzipFile(fileobj=raw))

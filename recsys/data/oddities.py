@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events
-from recsys.data.times import SURELY_MILLISECONDS
+from recsys.data.times import SECONDS, unit_of
 
 
 def find_oddities(events: Events, *, to_train: bool) -> list[str]:
@@ -31,6 +31,10 @@ def find_oddities(events: Events, *, to_train: bool) -> list[str]:
 
 
 def _odd_ids(ids: IdMap) -> Iterator[str]:
+    edged = [each for each in ids.ids if each != each.strip(" \t\"'")]
+    if edged:
+        are = "id begins or ends" if len(edged) == 1 else "ids begin or end"
+        yield f"{len(edged):,} {ids.noun} {are} with a blank or a quote, such as {edged[0]!r}"
     folded = [each.casefold() for each in ids.ids]
     counts = Counter(folded)
     if len(counts) == len(folded):
@@ -68,8 +72,9 @@ def _odd_times(timestamps: NDArray[np.float64]) -> Iterator[str]:
     n_future = int((timestamps > time.time()).sum())
     if n_future:
         latest = timestamps.max()
-        unit = "; they may be milliseconds" if latest > SURELY_MILLISECONDS else ""
+        unit = unit_of(latest)
+        perhaps = "" if unit == SECONDS else f"; they may be {unit.name}"
         yield (
             f"{n_future:,} timestamps lie in the future if they are seconds since 1970 "
-            f"(the largest is {latest:.15g}{unit})"
+            f"(the largest is {latest:.15g}{perhaps})"
         )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.data.columns import Columns, folded_name
+from recsys.data.formats import listed_ids
 from recsys.data.lines import BLOCK_BYTES, Block, ByteSource
 from recsys.data.rows import BadRows, Chunk, Column, RowGatherer
 from recsys.data.times import TimeColumn
@@ -110,7 +111,9 @@ class AdjacencyRows:
         users: list[str] = []
         items: list[str] = []
         for _, line in block.lines():
-            user, *listed = line.split()
+            if not (fields := listed_ids(line)):
+                continue
+            user, *listed = fields
             users.extend([user] * len(listed))
             items.extend(listed)
             self.n_users_without_items += not listed
@@ -210,7 +213,8 @@ class ParquetRows:
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _is_id(kind: pa.DataType) -> bool:

@@ -101,7 +101,7 @@ class RowGatherer:
             if self._value_kind != "none":
                 parsed_value = parse_number(value, self._value_kind)
             if self._times is not None:
-                self._timestamps.append(self._times.parse(time))
+                self._timestamps.append(self._time(self._times, time))
         except DataError as problem:
             self._bad.add(number, str(problem))
             return
@@ -109,6 +109,13 @@ class RowGatherer:
         self._items.append(item)
         if self._value_kind != "none":
             self._values.append(parsed_value)
+
+    @staticmethod
+    def _time(times: TimeColumn, text: str) -> float:
+        try:
+            return times.parse(text)
+        except DataError as problem:
+            raise DataError(f'{problem}; without times: --timestamp-column ""') from problem
 
     def chunk(self) -> Chunk:
         """Give the good rows."""

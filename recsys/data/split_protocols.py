@@ -19,6 +19,9 @@ from recsys.errors import DataError
 _MIN_ITEMS = 5
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 
+_ROUNDING = 1e-9
+"""Fractions of counts are rounded down, but .29 of 100 is 29, which floating point has below."""
+
 
 def strong_generalisation(
     events: Events,
@@ -109,7 +112,7 @@ def _n_held_out_users(n_users: int, validation: float | None, test: float) -> tu
 def _at_least_one(size: float, n: int) -> int:
     if size >= 1:
         return int(size)
-    return max(1, int(size * n)) if size > 0 else 0
+    return max(1, int(size * n + _ROUNDING)) if size > 0 else 0
 
 
 def _fifth_held_out(
@@ -197,7 +200,7 @@ def _share(
 ) -> NDArray[np.int64]:
     if fraction == 0:
         return np.zeros_like(n_items)
-    return np.minimum(np.maximum(1, (fraction * n_items).astype(np.int64)), at_most)
+    return np.minimum(np.maximum(1, (fraction * n_items + _ROUNDING).astype(np.int64)), at_most)
 
 
 def leave_last_out(events: Events, validation: int = 1, test: int = 1) -> Split:

@@ -3,7 +3,7 @@
 import math
 import re
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,22 @@ from recsys.errors import ConfigError, DataError
 LARGEST_VALUE = float(np.finfo(np.float32).max)
 """Values are held as float32; what does not fit is refused, not turned into inf."""
 
-SURELY_MILLISECONDS = 1e11
-"""A time above this: as seconds it is the year 5138; as milliseconds, 1973."""
+
+class TimeUnit(NamedTuple):
+    """What times since 1970 are counted in."""
+
+    name: str
+    per_second: float
+
+
+SECONDS = TimeUnit("seconds", 1.0)
+
+_FINER_UNITS = (
+    (1e17, TimeUnit("nanoseconds", 1e9)),
+    (1e14, TimeUnit("microseconds", 1e6)),
+    (1e11, TimeUnit("milliseconds", 1e3)),
+)
+"""From which size on a time is surely in them: 1973. One unit coarser, it is the year 5138."""
 
 _PLAUSIBLE_SECONDS = (1e8, 4102444800)
 """1973 to 2100: below lie counters and dates such as 20240601."""
@@ -50,6 +64,22 @@ def parse_time(text: str) -> float:
         raise ConfigError(str(problem)) from problem
 
 
+def unit_of(time: float) -> TimeUnit:
+    """Tell by the size of a time since 1970 what it is counted in.
+
+    Examples
+    --------
+    >>> unit_of(1717200000).name, unit_of(1717200000000).name
+    ('seconds', 'milliseconds')
+    """
+    return next((unit for least, unit in _FINER_UNITS if time >= least), SECONDS)
+
+
+def are_plausible_seconds(time: float) -> bool:
+    """Tell whether a time may be seconds since 1970: it lies between 1973 and 2100."""
+    return _PLAUSIBLE_SECONDS[0] <= time < _PLAUSIBLE_SECONDS[1]
+
+
 def shown_time(time: float) -> str:
     """Write a time for messages, with its date where it can only be seconds since 1970.
 
@@ -59,7 +89,7 @@ def shown_time(time: float) -> str:
     ('1717200000 (2024-06-01)', '1717200060 (2024-06-01 00:01:00)', '20240601')
     """
     shown = f"{time:.15g}"
-    if not _PLAUSIBLE_SECONDS[0] <= time < _PLAUSIBLE_SECONDS[1]:
+    if not are_plausible_seconds(time):
         return shown
     date = datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     return f"{shown} ({date.removesuffix(' 00:00:00')})"

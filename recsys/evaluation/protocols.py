@@ -61,8 +61,10 @@ def evaluate(
     Raises
     ------
     ConfigError
-        There is no user to measure on.
+        There is no user to measure on, or nothing to measure.
     """
+    if not metrics and not rating_scorers:
+        raise ConfigError("no metric to measure: name at least one, such as ndcg@100")
     _check_measurable(holdout, train, on)
     steps = _Steps(holdout, batch_size, len(rankers) + len(rating_scorers), progress)
     by_user: dict[str, dict[str, NDArray[np.float64]]] = {}

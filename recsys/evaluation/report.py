@@ -30,9 +30,10 @@ class Estimate:
     high: float | None
 
     def __str__(self) -> str:
+        mean = round(self.mean, 4) + 0.0  # never -0.0000
         if self.low is None or self.high is None:
-            return f"{self.mean:.4f}"
-        return f"{self.mean:.4f} ±{(self.high - self.low) / 2:.4f}"
+            return f"{mean:.4f}"
+        return f"{mean:.4f} ±{(self.high - self.low) / 2:.4f}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What training on a CUDA device needs, and on a processor does nothing."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import torch
@@ -30,9 +31,13 @@ def random_state_kept(device: torch.device) -> Iterator[None]:
         yield
 
 
+_NO_MEMORY = re.compile("allocate memory|size calculation overflow")
+"""What torch says where the machine has no room, or no machine has."""
+
+
 @contextlib.contextmanager
 def full_device_explained() -> Iterator[None]:
-    """Say in a line what to do where a device has no memory left.
+    """Say in a line what to do where a device, or the machine itself, has no memory left.
 
     Raises
     ------
@@ -45,4 +50,11 @@ def full_device_explained() -> Iterator[None]:
         raise TrainingError(
             "the CUDA device has no memory left: train with --device cpu, or with a smaller "
             "training.batch_size"
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise TrainingError(
+            "there is not memory enough for this model: train with a smaller vae.latent_dim, "
+            "vae.hidden_dim or training.batch_size"
         ) from error

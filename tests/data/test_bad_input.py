@@ -1,4 +1,5 @@
 import gzip
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from recsys.data.readers import ReadOptions, read_events
 from recsys.errors import ConfigError
 
 HEADER = "user_id,item_id,rating,timestamp\n"
+NO_TIMES = '; without times: --timestamp-column ""'
 
 
 # ---- bad rows
@@ -28,9 +30,12 @@ HEADER = "user_id,item_id,rating,timestamp\n"
         ("a,x,1", "3 fields where 4 were expected: 'a,x,1'"),
         ("a,x,1,1,1", "5 fields where 4 were expected: 'a,x,1,1,1'"),
         ('"a,x,1,1', "quotes do not match within the line '\"a,x,1,1'"),
-        ("a,x,1,soon", "timestamp 'soon' is neither a number nor an ISO date"),
-        ("a,x,1,nan", "timestamp 'nan' is neither a number nor an ISO date"),
-        ("a,x,1,2001-01-01", "timestamp '2001-01-01' is not a number, as the first one is"),
+        ("a,x,1,soon", f"timestamp 'soon' is neither a number nor an ISO date{NO_TIMES}"),
+        ("a,x,1,nan", f"timestamp 'nan' is neither a number nor an ISO date{NO_TIMES}"),
+        (
+            "a,x,1,2001-01-01",
+            f"timestamp '2001-01-01' is not a number, as the first one is{NO_TIMES}",
+        ),
     ],
 )
 def test_a_bad_row_names_file_line_and_value(tmp_path, row, problem):
@@ -166,6 +171,29 @@ def test_a_very_long_line_is_refused_in_bounded_memory(tmp_path):
     assert f"{within}, line 3: longer than" in refusal(within)
 
 
+def test_a_zip_file_is_told_as_what_it_is(tmp_path):
+    path = tmp_path / "ratings.csv"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ratings.csv", HEADER)
+    assert refusal(path) == f"{path}: a zip or Excel file: unpack it, or save the sheet as CSV"
+
+
+def test_a_json_array_is_told_as_what_it_is(tmp_path):
+    path = write(tmp_path, '[\n{"user": "b", "item": "x"}\n]\n', "a.json")
+    message = refusal(path, error=ConfigError)
+    assert message == (
+        f"{path}: a JSON array, expected one object a line: write it with jq -c '.[]'"
+    )
+
+
+def test_a_long_field_is_read_like_any_other(tmp_path):
+    long = "x" * 200_000
+    path = write(tmp_path, f"{HEADER}{long},i,1,1\nu,j,nan,2\n")
+    events, report = read_events(path, ReadOptions(skip_bad_rows=1))
+    assert rows_of(events) == [(long, "i", 1.0)]
+    assert "rating 'nan'" in report.bad_rows[0]
+
+
 # ---- oddities that only earn a warning
 
 
@@ -201,6 +229,7 @@ def test_mixed_line_ends_are_read_with_a_warning(tmp_path):
         (HEADER + "a,x,1,99999999999\nb,y,2,1\n", "1 timestamps lie in the future"),
         (HEADER + "a,x,1,1700000000000\nb,y,2,1\n", "they may be milliseconds"),
         (HEADER + "a,x,3,1\nb,y,3,1\n", "all 2 ratings are 3: they tell nothing apart"),
+        (HEADER + '" a",x,1,1\nb,y,3,1\n', "1 user id begins or ends with a blank or a quote"),
         (HEADER + "Ann,x,1,1\nann,y,3,1\n", "2 user ids differ from another one only by case"),
         (HEADER + "a,X,1,1\nb,x,3,1\n", "such as 'X' and 'x'; they were kept apart"),
         (HEADER + "a,x,1,1\na,y,3,1\nb,y,1,1\n", "1 user has every item (such as 'a')"),

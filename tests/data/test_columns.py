@@ -232,3 +232,11 @@ def test_lines_of_equally_many_numbers_are_not_guessed_to_be_lists_of_items():
         refuse_table_like(["196 242 3 88", "186 302 3 89"], "stdin")
     refuse_table_like(["196 242 3 88"], "stdin")
     refuse_table_like(["196 242 3 88", "186 302"], "stdin")
+
+
+def test_a_column_may_be_left_aside(tmp_path):
+    path = tmp_path / "dates.csv"
+    path.write_text("user_id,item_id,date\n1,2,06/01/2024\n")
+    assert read_events(path, ReadOptions(timestamp=""))[0].timestamps is None
+    with pytest.raises(DataError, match="no item column"):
+        found("user_id,item_id", item="")

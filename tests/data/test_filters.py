@@ -195,3 +195,15 @@ def test_times_are_numbers_or_iso_in_utc(text, seconds):
 def test_other_times_are_refused(text):
     with pytest.raises(ConfigError, match=r"timestamp .*ISO date"):
         parse_time(text)
+
+
+@pytest.mark.parametrize("bound", [2022, 202201, 20220101])
+def test_a_date_without_hyphens_is_no_bound_of_seconds(bound):
+    events = events_of(["ax", "ay"], timestamps=[978307200, 1704067200])
+    with pytest.raises(DataError, match=rf"since is {bound}: write a date with its hyphens"):
+        filter_events(events, FilterConfig(since=bound))
+
+
+def test_a_bound_before_all_times_is_one():
+    events = events_of(["ax", "ay"], timestamps=[978307200, 1704067200])
+    assert len(filter_events(events, FilterConfig(since=parse_time("1970-02-01")))[0]) == 2

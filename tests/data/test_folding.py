@@ -76,3 +76,13 @@ def test_times_follow_the_unit_of_the_file(read):
     rows = read("user_id,item_id,timestamp\nann,1,1700000000000\nann,3,1700000000001\n")
     found, _ = with_events(rows, [Event("ann", "2", 1.0, 1_700_000_100.0)])
     assert rows_of(found)[-1] == ("ann", "2", 1, 1_700_000_100_000)
+
+
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
+def test_events_take_the_unit_of_the_rows(read, per_second):
+    row = f"u,a,1,{1_704_067_200 * per_second}\nu,b,2,{1_717_200_000 * per_second}\n"
+    rows = read("user_id,item_id,rating,timestamp\n" + row)
+    found, n_replaced = with_events(rows, [Event("u", "a", 5.0, 1_767_225_600.0)])
+    assert n_replaced == 1
+    latest = max(rows_of(found), key=lambda each: each[3])
+    assert latest == ("u", "a", 5.0, 1_767_225_600.0 * per_second)

@@ -26,7 +26,7 @@ def test_csv_keeps_ids_quotes_and_embedded_line_ends(tmp_path):
     [
         ("a.tsv", b"item_id\tname\n7\tGo\n"),
         ("a.item", b"item_id:token\tmovie_title:token_seq\n7\tGo\n"),
-        ("a.csv.gz", gzip.compress(b"id,title\n7,Go\n")),
+        ("a.csv.gz", gzip.compress(b"id,title\n7,Go\n", mtime=0)),
         ("a.jsonl", b'{"item_id": 7, "title": "Go"}\n\n'),
         ("items", b"sku,title\n7,Go\n"),
         ("a.csv", b'"Item ID";"Movie Title"\n7;"Go"\n'),
@@ -193,7 +193,11 @@ def test_identical_rows_are_one_item(tmp_path):
             "if it is UTF-16, convert the file with iconv -f UTF-16 -t UTF-8",
         ),
         ("sep=#\nid#title\n", ConfigError, "names a separator that is not read"),
-        (gzip.compress(b"item_id,title\n1,a\n")[:-9], DataError, "gzip stream is cut short"),
+        (
+            gzip.compress(b"item_id,title\n1,a\n", mtime=0)[:-9],
+            DataError,
+            "gzip stream is cut short",
+        ),
     ],
 )
 def test_unusable_items_files_are_refused(tmp_path, text, error, message):

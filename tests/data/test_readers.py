@@ -71,6 +71,19 @@ def test_parquet_keeps_strings_and_integers_as_ids(tmp_path, zipped):
     assert (report.input_format, events.value_kind) == ("parquet", "weight")
 
 
+def test_lists_are_divided_at_blanks_and_tabs_alone(tmp_path):
+    path = write(tmp_path, "u1 a\u00a0b\tc\n\t\nu2 d\u3000e f g\n", "lists.txt")
+    events, _ = read_events(path, ReadOptions(input_format="adjacency"))
+    assert [row[1] for row in rows_of(events)] == ["a\u00a0b", "c", "d\u3000e", "f", "g"]
+
+
+def test_parquet_views_of_strings_are_ids(tmp_path):
+    path = tmp_path / "views.parquet"
+    ids = pa.array(["a", "b"], pa.string_view())
+    pq.write_table(pa.table({"user_id": ids, "item_id": ids}), path)
+    assert rows_of(read_events(path)[0]) == [("a", "a", 1.0), ("b", "b", 1.0)]
+
+
 def test_parquet_dates_become_seconds(tmp_path):
     path = tmp_path / "a.parquet"
     for days in (

@@ -192,7 +192,7 @@ _EXPECTED = (
             + _EXPECTED,
         ),
         (
-            gzip.compress(b"user_id,item_id,part\na,x,train\n")[:-9],
+            gzip.compress(b"user_id,item_id,part\na,x,train\n", mtime=0)[:-9],
             "FILE: Compressed file ended before the end-of-stream marker was reached" + _EXPECTED,
         ),
     ],

@@ -165,3 +165,34 @@ def test_figures_of_validation_users_say_that_they_flatter(cli, changeable, tiny
 def test_test_users_carry_no_such_note(cli, made):
     (record,) = evaluate(cli, made, "--metrics", "ndcg@10", "--without-ease").records
     assert "notes" not in record
+
+
+def test_who_has_no_history_gets_what_is_popular_from_every_model(cli, ingested, tiny_flags):
+    rows = [f"u{user},i{user * step % 7},{user}" for user in range(1, 41) for step in (1, 2, 3)]
+    late = [f"new{user},i{user % 7},{100 + user}" for user in range(12)]
+    root = ingested("user_id,item_id,timestamp\n" + "\n".join([*rows, *late]) + "\n")
+    words = ("train", "--split", "time", *tiny_flags, "--validation-size", "0.1")
+    result = cli(*words, "--test-size", "0.09", workspace=root)
+    assert result.code == 0, result.err
+    (record,) = evaluate(cli, root, "--metrics", "ndcg@5").records
+    assert record["notes"][0].endswith("have no history: every model ranks by popularity for them")
+    figures = {name: each["ndcg@5"]["mean"] for name, each in record["models"].items()}
+    assert set(figures) == {"fused", "vae", "neighbours", "popularity", "ease"}
+    assert len(set(figures.values())) == 1, figures
+
+
+def test_fail_under_is_of_the_model_under_the_rules(cli, made):
+    words = ("--without-ease", "--metrics", "ndcg@10", "--at-most", "1:genre")
+    models = evaluate(cli, made, *words).records[0]["models"]
+    plain, ruled = (models[each]["ndcg@10"]["mean"] for each in ("fused", "fused under rules"))
+    assert ruled < plain
+    between = f"ndcg@10={(plain + ruled) / 2:.12g}"
+    result = evaluate(cli, made, *words, "--fail-under", between)
+    assert (result.code, "of fused under rules is" in result.err) == (1, True)
+
+
+def test_a_metrics_name_is_never_broken_in_two(cli, made, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    table = evaluate(cli, made, "--metrics", "full_recall@20,precision@10", "--format", "table").out
+    assert "full_recall@20 " in table
+    assert "precision@10 " in table

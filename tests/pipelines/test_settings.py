@@ -178,3 +178,11 @@ def test_the_keys_of_verse_are_written_in_full(cli, made):
     records = cli("config", "-S", "epochs=7", "-S", "verse.epochs=3", workspace=made).records
     values = {each["key"]: each["value"] for each in records}
     assert (values["training.epochs"], values["verse.epochs"]) == (7, 3)
+
+
+def test_none_clears_a_text_and_toml_may_hold_a_date(cli, tmp_path):
+    (tmp_path / "recsys.toml").write_text("[ingest]\nsince = 2024-01-01\nuntil = 1735689600\n")
+    listed = {each["key"]: each["value"] for each in cli("config", workspace=tmp_path).records}
+    assert (listed["ingest.since"], listed["ingest.until"]) == ("2024-01-01", "1735689600")
+    cleared = cli("config", "-S", "ingest.since=none", workspace=tmp_path).records
+    assert {each["key"]: each["value"] for each in cleared}["ingest.since"] is None

@@ -76,9 +76,39 @@ def test_test_interactions_may_come_with_the_data(cli, changeable, tiny_flags, t
     assert evaluated(cli, changeable, "--on", "test", "--metrics", "ndcg@10")["n_users"] == 2
 
 
+def test_test_interactions_are_read_as_the_data_were(cli, ingested, tiny_flags, tmp_path):
+    rows = [f"u{user},i{user * step % 11},5" for user in range(1, 31) for step in range(1, 7)]
+    header = "who,what,rating\n"
+    words = ("--user-column", "who", "--item-column", "what", "--min-rating", "4")
+    root = ingested(header + "\n".join(rows) + "\n", *words, "--min-user-interactions", "2")
+    path = tmp_path / "test.csv"
+    path.write_text(header + "u1,i7,5\nu2,i7,1\nu3,i2,4\n")
+    words = ("train", "--test", path, "--validation-size", "5", *tiny_flags)
+    result = cli(*words, workspace=root)
+    assert result.code == 0, result.err
+    assert f"{path}: dropped 1: rating below 4" in result.err.splitlines()
+    assert evaluated(cli, root, "--on", "test", "--metrics", "ndcg@5")["n_users"] == 2
+    path.write_text("who,what\nu1,i7\nu2,i7\n")
+    result = cli(*words, workspace=root)
+    assert result.code == 0, result.err
+    assert f"warning: {path} has no ratings: none of its rows is dropped by --min-rating" in (
+        result.err.splitlines()
+    )
+
+
+def test_a_training_that_cannot_begin_is_not_to_be_resumed(cli, changeable, tiny_flags):
+    huge = ("-S", "vae.latent_dim=2147483647")
+    result = cli("train", *tiny_flags, *huge, workspace=changeable)
+    assert result.code != 0
+    assert "there is not memory enough for this model" in result.complaint
+    result = cli("train", "--resume", workspace=changeable)
+    assert "nothing to resume" in result.err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        (("-S", "vae.latent_dim=99999999999999999999"), 2, "expected at least 1 and at most 2147"),
         (("--split", "no such.csv"), 2, "split 'no such.csv' is neither strong"),
         (("--test", "no such.csv"), 3, "no such.csv"),
         (("--split", "weak", "--test-size", "1"), 2, "test = 1.0 with split weak"),
