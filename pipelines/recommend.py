@@ -23,7 +23,7 @@ from .options import (
     threads_option,
     use_machine,
 )
-from .output import Record, Shape, emit, note, titled_table
+from .output import Record, Shape, emit, format_of, note, titled_table
 from .reading import read_file, read_lines
 from .rules import RuleFlags, rule_options
 
@@ -37,6 +37,9 @@ BLOCK = 1000
 """Users answered at a time, so that a long --users-from streams."""
 
 SHOWN_HISTORY = 10
+
+ROWS_ONLY = ("csv", "parquet")
+"""Formats that hold the fixed columns and nothing else."""
 
 N_REASONS = 3
 """Items of the history that --why tells of each recommendation."""
@@ -144,6 +147,8 @@ def recommend(
         lists = _for_users(wanted, answer)
         note_unknown_items(recommender)
     shape = _shape(recommender, with_history=history is None)
+    if (why or n_new) and (session.format if output is None else format_of(output)) in ROWS_ONLY:
+        note("rows of user, item, rank and score tell no reasons, nor what is new: json does")
     emit(_records(lists, n_new), shape, session.format, output)
     if unknown:
         note(f"recsys: {recommender.users.unknown_message(unknown)}")

@@ -169,12 +169,11 @@ def _features(table: pd.DataFrame) -> NDArray[np.float64]:
     parts.append(_bags(values).toarray())
     texts = table.agg(" ".join, axis=1).str.casefold()
     grams = _bags([_grams(each) for each in texts])
-    rank = min(TEXT_DIM, min(grams.shape) - 1)
+    counts = np.bincount(grams.indices, minlength=grams.shape[1])
+    telling = np.flatnonzero((counts > 0) & (counts < len(table)))  # what all have weighs nothing
+    rank = min(TEXT_DIM, len(table) - 1, len(telling) - 1)
     if rank > 0:
-        idf = np.log(
-            len(table) / np.maximum(1, np.bincount(grams.indices, minlength=grams.shape[1]))
-        )
-        weighted = grams @ diags_array(idf)
+        weighted = grams[:, telling] @ diags_array(np.log(len(table) / counts[telling]))
         lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)))
         weighted = csr_array(diags_array(1 / np.maximum(lengths, 1e-12)) @ weighted)
         left, sizes, _ = svds(weighted, k=rank, random_state=0)

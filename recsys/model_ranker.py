@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.data.histories import row_blocks
+from recsys.data.histories import blocks_of, row_blocks
 from recsys.errors import ConfigError
 from recsys.fusion import SparsePath
-from recsys.index.item_index import ItemIndex
+from recsys.index.item_index import BLOCK_SCORES, ItemIndex
 from recsys.ranking import Ranking, top_k
 from recsys.rules import AppliedRules
 from recsys.vae.model import VAE, with_ones
 
 RANKED_AT_ONCE = 256
-"""Users whose scores on the item-item path are held at once."""
+"""Users whose scores on the item-item path, or whose longer lists, are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,10 @@ class _Asked:
     vectors: NDArray[np.float32]
     exclude_seen: bool
     rules: AppliedRules | None
+
+    def of(self, rows: NDArray[np.int64]) -> "_Asked":
+        """Some of the users."""
+        return replace(self, histories=self.histories[rows], vectors=self.vectors[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,8 @@ class ModelRanker:
         k = min(k, len(self.items))
         n_users = histories.shape[0]
         ranking = Ranking(np.empty((n_users, k), np.int64), np.empty((n_users, k), np.float32))
-        at_once = max(1, n_users) if self.sparse is None else RANKED_AT_ONCE
+        rearranged = rules is not None and rules.rearranges
+        at_once = RANKED_AT_ONCE if self.sparse is not None or rearranged else max(1, n_users)
         for rows, block in row_blocks(histories, at_once):
             if explore is not None:
                 vectors = self.vae.drawn_user_vectors(block, explore)
@@ -83,17 +88,22 @@ class ModelRanker:
         if rules is None or not rules.rearranges:
             return self._best(asked, k)
         n_items = len(self.items)
+        # Nobody's list can be longer: who has so many needs no deeper look.
+        longest = max(1, min(k, rules.longest))
         depth = min(rules.depth(k), n_items)
         best = self._best(asked, depth)
         ranking = rules.choose(best, k)
-        short = np.flatnonzero(_is_short(ranking) & ~_is_short(best))
+        short = np.flatnonzero(_is_short(ranking, longest) & ~_is_short(best, depth))
         while len(short) and depth < n_items:
             depth = min(8 * depth, n_items)
-            left = replace(asked, histories=asked.histories[short], vectors=asked.vectors[short])
-            best = self._best(left, depth)
-            deeper = rules.choose(best, k)
-            ranking.positions[short], ranking.scores[short] = deeper.positions, deeper.scores
-            short = short[_is_short(deeper) & ~_is_short(best)]
+            still: list[NDArray[np.int64]] = []
+            for part in blocks_of(len(short), max(1, BLOCK_SCORES // depth)):
+                rows = short[part]
+                best = self._best(asked.of(rows), depth)
+                deeper = rules.choose(best, k)
+                ranking.positions[rows], ranking.scores[rows] = deeper.positions, deeper.scores
+                still.append(rows[_is_short(deeper, longest) & ~_is_short(best, depth)])
+            short = np.concatenate(still)
         return ranking
 
     def _best(self, asked: _Asked, k: int) -> Ranking:
@@ -121,9 +131,9 @@ class ModelRanker:
         return top_k(share[None], k)
 
 
-def _is_short(ranking: Ranking) -> NDArray[np.bool_]:
-    """Whether fewer were found than there is room for; shape (n_users,)."""
-    return np.asarray(ranking.positions[:, -1] < 0)
+def _is_short(ranking: Ranking, n: int) -> NDArray[np.bool_]:
+    """Whether fewer than n were found; shape (n_users,)."""
+    return np.asarray(ranking.positions[:, n - 1] < 0)
 
 
 def check_k(k: int) -> None:

@@ -31,6 +31,7 @@ from recsys.recommendation import (
     checked_ids,
 )
 from recsys.rules import AppliedRules, Catalogue, Manner, Rules
+from recsys.settings import check_one_of
 from recsys.vae.artefact import load_model, open_model
 from recsys.vae.model import VAE, with_ones
 
@@ -181,7 +182,7 @@ class Recommender:
         if sum(given is not None for given in (users, items, histories)) != 1:
             raise ConfigError("give exactly one of users, items and histories")
         names: Sequence[str | None]
-        rows = None
+        rows, met = None, None
         if users is not None:
             names = known = checked_ids(users, "users")
             rows = self.users.positions(known)
@@ -191,14 +192,15 @@ class Recommender:
         else:
             assert histories is not None
             names, matrix = list(histories.users.ids), histories.joined_to(self.items)[0].matrix
-        return self.lists_of(names, matrix, Manner(**manner), rows=rows)
+            met = histories.items_outside(self.items)
+        return self.lists_of(names, matrix, Manner(**manner), met, rows)
 
     def lists_of(
         self,
         names: Sequence[str | None],
         matrix: csr_array,
         manner: Manner,
-        met: Sequence[Collection[str]] = (),
+        met: Sequence[Collection[str]] | None = None,
         rows: NDArray[np.int64] | None = None,
     ) -> list[RecommendationList]:
         """Recommend for histories over the model's catalogue; see `recommend`.
@@ -209,14 +211,14 @@ class Recommender:
             Of the rows.
         matrix : csr_array of float32, shape (len(names), n_items)
         manner : Manner
-        met : sequence of collection of str
-            New items that each has met since the workspace's data; nothing said: none.
+        met : sequence of collection of str, or None
+            Items outside the catalogue that each has met; None: those that the workspace knows of.
         rows : int64 or None, shape (len(names),)
             Where `matrix` holds a known user's history as it is, that user's position; else -1.
         """
         k, rules, explore = manner.k, self.applied(manner.rules), manner.explore
         if explore is not None:
-            self.vae.require_codes("what is uncertain is told")
+            self.vae.require_spread()
         codes = None if rows is None or explore is not None else self._codes(matrix, rows)
         ranking = self.ranker(
             matrix, k, exclude_seen=manner.exclude_seen, rules=rules, explore=explore, codes=codes
@@ -237,9 +239,9 @@ class Recommender:
         if manner.n_new and len(self.cold.ids):
             allowed = rules.rules.mask(self.cold.ids, self.cold.table)
             vectors = with_ones(self.vae.encode(matrix) if codes is None else codes)
-            seen = [self.store.items_of(each.user) for each in lists]
-            for known, since in zip(seen, met, strict=False):
-                known.update(since)
+            seen = [self.store.items_of(name) for name in names] if met is None else met
+            if not manner.exclude_seen:
+                seen = [()] * len(lists)
             lists = self.cold.last_places(lists, vectors, manner.n_new, allowed, seen, rules.limit)
         return lists
 
@@ -328,6 +330,7 @@ class Recommender:
             "sparse" is asked of a model that has no item-item path.
         """
         check_k(k)
+        check_one_of("path", path, ItemPath)
         item = checked_id(item)
         (position,) = self.items.positions([item])
         said = None if self.sparse is None else self.sparse.item_item.around(int(position))

@@ -1,10 +1,10 @@
 """What may be given and how a list is put together: rules by id, then by position."""
 
 import hashlib
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,13 @@ from recsys.data.where import known_column, parse_where
 from recsys.errors import ConfigError
 from recsys.ranking import Ranking
 from recsys.recommendation import GroupLimit, checked_ids
+from recsys.settings import check_range
 
 DIVERSE_AMONG = 10
 """A diverse list of k is put together from the 10 k best."""
+
+MOST_POPULARITY = 1000.0
+"""Beyond it nothing but popularity is left of a list."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Rules:
     popularity : float
         Added to each score times the natural logarithm of the item's share of training users:
         at -1 a list holds what is likelier for this user than for others, above 0 what is
-        popular gains; 0 is off.
+        popular gains; 0 is off. Those without a history get what is popular all the same.
 
     Raises
     ------
@@ -64,13 +68,16 @@ class Rules:
             object.__setattr__(self, "allow", tuple(checked_ids(self.allow, "allow")))
         object.__setattr__(self, "deny", tuple(checked_ids(self.deny, "deny")))
         if self.where is not None:
+            if not isinstance(self.where, str):
+                raise ConfigError(f"where is {self.where!r}, expected a text")
             parse_where(self.where)
-        if self.at_most is not None and self.at_most[1] < 1:
-            raise ConfigError(f"at most {self.at_most[1]} of {self.at_most[0]}: expected 1 or more")
+        if self.at_most is not None:
+            object.__setattr__(self, "at_most", _checked_limit(self.at_most))
         if not 0 <= self.diversity <= 1:
             raise ConfigError(f"diversity is {self.diversity}, expected from 0 to 1")
-        if not math.isfinite(self.popularity):
-            raise ConfigError(f"popularity is {self.popularity}, expected a finite number")
+        check_range(
+            "popularity", self.popularity, at_least=-MOST_POPULARITY, at_most=MOST_POPULARITY
+        )
 
     def mask(self, items: IdMap, table: pd.DataFrame) -> NDArray[np.bool_] | None:
         """Items that may be given; bool, shape (n_items,), or None when all may.
@@ -92,6 +99,19 @@ class Rules:
             allowed &= parse_where(self.where).mask(attributes_of(items, table))
         allowed[_known(items, denied)] = False
         return allowed
+
+
+def _checked_limit(at_most: Any) -> tuple[str, int]:
+    """Take a column and a number, as a tuple that can be hashed."""
+    try:
+        column, most = at_most
+    except (TypeError, ValueError):
+        column, most = None, None
+    if not isinstance(column, str) or not isinstance(most, int):
+        raise ConfigError(f"at_most is {at_most!r}, expected a column and a whole number")
+    if most < 1:
+        raise ConfigError(f"at most {most} of {column}: expected 1 or more")
+    return column, most
 
 
 NO_RULES = Rules()
@@ -133,6 +153,12 @@ class Manner:
     n_new: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("k", "n_reasons", "explore", "n_new"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, int | np.integer):
+                raise ConfigError(f"{name} is {value!r}, expected a whole number")
+        if self.n_reasons < 0:
+            raise ConfigError(f"n_reasons is {self.n_reasons}, expected 0 or more")
         if self.k >= 1 and not 0 <= self.n_new <= self.k:
             raise ConfigError(
                 f"{self.n_new} of {self.k} places for new items, expected from 0 to {self.k}"
@@ -223,7 +249,15 @@ class AppliedRules:
         rules = self.rules
         digest = hashlib.sha256(repr((rules.at_most, rules.diversity, rules.popularity)).encode())
         digest.update(b"" if self.allowed is None else self.allowed.tobytes())
+        digest.update(b"" if rules.at_most is None else self._group_of.tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def longest(self) -> int:
+        """How many items the longest list can hold, whoever it is for."""
+        groups = self._group_of if self.allowed is None else self._group_of[self.allowed]
+        sizes = np.bincount(groups + 1, minlength=1)
+        return int(sizes[0] + np.minimum(sizes[1:], self._most).sum())
 
     def depth(self, k: int) -> int:
         """How many of the best a rearranged list of k is put together from, at first."""

@@ -266,3 +266,10 @@ def test_a_folder_that_another_process_writes_to_is_refused(recommender, tmp_pat
         score_everyone(recommender, output, JOB)
     assert list(output.iterdir()) == [output / LOCK]
     score_everyone(recommender, output, JOB)
+
+
+def test_a_mistyped_column_claims_no_folder(recommender, tmp_path):
+    job = ScoreJob(k=10, block_size=128, rules=Rules(at_most=("gnre", 1)))
+    with pytest.raises(ConfigError, match="gnre"):
+        score_everyone(recommender, tmp_path / "scores", job)
+    assert not (tmp_path / "scores").exists()

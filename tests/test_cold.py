@@ -1,14 +1,18 @@
 """New items: placed by what is known of them, marked, and under the same rules."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from recsys.cold import ColdItems, _ending
 from recsys.data.event_store import Event, EventStore
+from recsys.data.ids import IdMap
+from recsys.data.interactions import Interactions
 from recsys.errors import ConfigError
 from recsys.recommendation import GroupLimit, record_of
 from recsys.rules import Manner, Rules
@@ -177,6 +181,42 @@ def test_a_new_item_that_was_met_since_is_not_given_again(with_new_items, tmp_pa
     events.append([Event(user, given, 5.0, 0.0)])
     assert last_item() in {"new-1", "new-2", "new-3"} - {given}
     events.close()
+
+
+def test_what_a_history_from_outside_holds_is_not_given_again(with_new_items):
+    user = str(with_new_items.users.ids[0])
+    ids = IdMap.of(["001", "new-1", "new-3"], "item")
+    matrix = csr_array(np.array([[1, 1, 0], [1, 0, 1]], dtype=np.float32))
+    histories = Interactions(IdMap.of(["q", user], "user"), ids, matrix)
+    names = list(histories.users.ids)
+    found = with_new_items.recommend(histories=histories, k=8, n_new=3)
+    new = {
+        name: {each.item for each in one.items if each.reason == "attributes"}
+        for name, one in zip(names, found, strict=True)
+    }
+    assert new == {
+        names[0]: {"new-2", "new-3"},
+        names[1]: {"new-1", "new-2"},
+    }
+    again = with_new_items.recommend(histories=histories, k=8, n_new=3, exclude_seen=False)
+    assert [sum(each.reason == "attributes" for each in one.items) for one in again] == [3, 3]
+
+
+def test_numbers_that_only_known_items_have_keep_new_ones_out(with_new_items):
+    table = with_new_items.store.item_table
+    years = table["year"].where(~table["item_id"].str.startswith("new"), "")
+    store = replace(with_new_items.store, item_table=table.assign(year=years))
+    recommender = replace(with_new_items, store=store)
+    (found,) = recommender.recommend(items=["001"], k=4, n_new=2, rules=Rules(where="year > 1"))
+    assert [each.reason for each in found.items] == ["history"] * 4
+
+
+@pytest.mark.parametrize("n", [3, 120])
+def test_items_of_which_the_same_is_known_all_lie_in_the_middle(n):
+    known = table_of([(f"i{number}", "", "Book") for number in range(n)])
+    vectors = np.random.default_rng(0).standard_normal((n, 8)).astype(np.float32)
+    placed = ColdItems.place(known, vectors, np.full(n, 9), table_of([("new", "", "Book")]))
+    np.testing.assert_allclose(placed.vectors[0], vectors.mean(axis=0), atol=1e-4)
 
 
 @pytest.mark.parametrize("n_new", [-1, 6])

@@ -1,9 +1,12 @@
 """Rules on lists against brute force, on a made-up catalogue and on the sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from recsys import model_ranker
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError
 from recsys.ranking import Ranking
@@ -80,6 +83,10 @@ def test_the_fingerprint_tells_rules_apart_but_not_the_order_of_ids():
     [
         ({"diversity": 1.5}, "diversity is 1.5, expected from 0 to 1"),
         ({"popularity": float("nan")}, "popularity is nan, expected a finite number"),
+        ({"popularity": -1e39}, "popularity is -1e\\+39, expected at least -1000"),
+        ({"at_most": "artist"}, "at_most is 'artist', expected a column and a whole number"),
+        ({"at_most": ("artist", 1.5)}, "expected a column and a whole number"),
+        ({"where": 3}, "where is 3, expected a text"),
         ({"at_most": ("artist", 0)}, "at most 0 of artist: expected 1 or more"),
         ({"where": "artist"}, "expected = == !="),
     ],
@@ -156,3 +163,40 @@ def test_rules_hold_for_popularity_lists_too(recommender):
     assert each.reason == "popularity"
     genres = recommender.store.item_table.set_index("item_id")["genre"]
     assert len({genres[one.item] for one in each.items}) == len(each.items) > 3
+
+
+def test_the_fingerprint_tells_what_the_groups_are():
+    other = TABLE.assign(artist=[*ARTISTS[:-1], "a"])
+    limits = [
+        AppliedRules(
+            Rules(at_most=["artist", 1]), Catalogue(ITEMS, table, np.ones(8), lambda: None)
+        )
+        for table in (TABLE, other)
+    ]
+    assert limits[0].fingerprint != limits[1].fingerprint
+
+
+def test_nobody_is_looked_for_deeper_than_a_list_can_grow():
+    rules = applied(at_most=("artist", 2), deny=["i0"])
+    assert rules.longest == 2 + 2 + 2 + 1  # a, b, of no artist, c
+    assert applied(diversity=0.5).longest == 8
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_lists_are_the_same_however_many_users_are_looked_for_at_once(
+    recommender, sparse, monkeypatch
+):
+    ranker = recommender.ranker if sparse else replace(recommender.ranker, sparse=None)
+    histories = recommender.histories(np.arange(300))
+    rules = recommender.applied(Rules(at_most=("genre", 1)))
+    whole = ranker(histories, 20, rules=rules)
+    monkeypatch.setattr(model_ranker, "RANKED_AT_ONCE", 7)
+    monkeypatch.setattr(model_ranker, "BLOCK_SCORES", 500)
+    parts = ranker(histories, 20, rules=rules)
+    np.testing.assert_array_equal(whole.positions, parts.positions)
+
+
+@pytest.mark.parametrize("manner", [{"k": 2.5}, {"n_reasons": -1}, {"explore": "7"}])
+def test_a_manner_of_another_type_is_refused(recommender, manner):
+    with pytest.raises(ConfigError, match=f"{next(iter(manner))} is"):
+        recommender.recommend(["u001"], **manner)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -83,6 +84,12 @@ class Interactions:
             rows[known], columns[known], self.matrix.data[known], (self.n_users, len(items))
         )
         return Interactions(self.users, items, matrix), int((target < 0).sum())
+
+    def items_outside(self, items: IdMap) -> list[set[str]]:
+        """Give the ids of each user's history that another catalogue does not hold."""
+        is_outside = items.find(self.items.ids) < 0
+        rows = (self.matrix.indices[start:stop] for start, stop in pairwise(self.matrix.indptr))
+        return [set(self.items.ids[row[is_outside[row]]].tolist()) for row in rows]
 
 
 @dataclass(frozen=True, eq=False)

@@ -289,7 +289,7 @@ def _json_rows(text: str, name: str) -> _Rows:
         if not line.strip():
             continue
         try:
-            record = {key: _json_cell(value) for key, value in json_object(line).items()}
+            record = {key: _cell(value) for key, value in json_object(line).items()}
         except DataError as problem:
             raise DataError(f"{name}, line {number}: {problem}") from problem
         header.update(dict.fromkeys(record))
@@ -299,10 +299,13 @@ def _json_rows(text: str, name: str) -> _Rows:
         yield number, [record.get(key, "") for key in header]
 
 
-def _json_cell(value: object) -> str:
-    if value is None:
+def _cell(value: object) -> str:
+    """Write what JSON or Parquet hold as text; what is nothing (null, NaN, an empty list) as ""."""
+    if value is None or value in ([], {}) or value != value:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 def _parquet_rows(source: ByteSource, wanted: _Wanted) -> _Rows:
@@ -317,4 +320,4 @@ def _parquet_rows(source: ByteSource, wanted: _Wanted) -> _Rows:
     yield 0, header
     columns = [table.column(place).to_pylist() for place in range(table.num_columns)]
     for number, values in enumerate(zip(*columns, strict=True), start=1):
-        yield number, ["" if each is None else str(each) for each in values]
+        yield number, [_cell(each) for each in values]

@@ -9,7 +9,8 @@
 
 A number is compared with the numbers in the column: a cell that is empty or no number passes no
 comparison with one, != included. A text is compared as it is written, so that ISO dates are
-ordered by time; `contains` looks for it anywhere in the cell, in capitals or not.
+ordered by time; an empty cell is before and after nothing, and it is != any text. `contains`
+looks for it anywhere in the cell, in capitals or not.
 """
 
 import difflib
@@ -39,6 +40,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_ORDERS = frozenset({"<", "<=", ">", ">="})
 _WORDS = frozenset({"and", "or", "not", "contains"})
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -81,12 +83,14 @@ class Comparison:
 
     def _compared(self, cells: "pd.Series[Any]") -> "pd.Series[bool]":
         passed: pd.Series[bool] = _COMPARISONS[self.operator](cells, self.value)
+        if self.operator in _ORDERS:
+            passed = passed & (cells != "")  # what is not known comes before nothing
         return passed & cells.notna()
 
     def _numbers(self, cells: "pd.Series[str]") -> "pd.Series[float]":
         numbers: pd.Series[float] = pd.to_numeric(cells, errors="coerce")
-        if len(cells) and numbers.isna().all():
-            first = next((each for each in cells if each), "")
+        first = next((each for each in cells if each), None)
+        if first is not None and numbers.isna().all():
             raise ConfigError(
                 f"where: {self.column!r} holds no number to compare with {self.value:g} (the "
                 f"first that is there is {first!r}): put the value into 'single quotes'"

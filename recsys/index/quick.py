@@ -132,7 +132,8 @@ class QuickIndex:
             )
         else:
             query = padded(query)
-        depth = min(self.depth * k, int(self.faiss_index.ntotal))
+        # As many as the depth was tuned with: among few a rounded score decides too much.
+        depth = min(self.depth * max(k, MEASURED_K), int(self.faiss_index.ntotal))
         _, found = self.faiss_index.search(query, depth, params=parameters)
         return np.asarray(found[0][found[0] >= 0])
 

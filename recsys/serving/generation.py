@@ -203,11 +203,17 @@ class Generation:
         columns = np.concatenate([each.columns for each in histories])
         values = np.concatenate([each.values for each in histories])
         shape = (len(histories), len(self.recommender.items))
+        met = None
+        if manner.n_new:
+            store = self.recommender.store
+            met = [
+                store.items_of(name) | each.met for name, each in zip(names, histories, strict=True)
+            ]
         return self.recommender.lists_of(
             names,
             csr_array((values, columns, indptr), shape=shape),
             manner,
-            [each.met for each in histories],
+            met,
             np.array([each.row for each in histories], dtype=np.int64),
         )
 

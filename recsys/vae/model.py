@@ -113,6 +113,21 @@ class VAE:
                 "train with model.kind=fused or vae"
             )
 
+    def require_spread(self) -> None:
+        """Refuse what needs to know how uncertain a code is.
+
+        Raises
+        ------
+        ConfigError
+            There is no member, or the members are autoencoders.
+        """
+        self.require_codes("what is uncertain is told")
+        if self.config.autoencoder:
+            raise ConfigError(
+                "an autoencoder does not learn how uncertain its codes are: train with "
+                "vae.autoencoder=no to explore"
+            )
+
     def encode(self, histories: csr_array) -> NDArray[np.float32]:
         """Map histories to the posteriors' means, the members' side by side.
 
@@ -135,7 +150,7 @@ class VAE:
         return means
 
     def posteriors(self, histories: csr_array) -> "Posteriors":
-        """Map histories to the posteriors of their codes; see `encode`."""
+        """Map histories to the posteriors of their codes, without spread in an autoencoder."""
         n_users = histories.shape[0]
         found = Posteriors(*np.empty((2, n_users, self.latent_dim), dtype=np.float32))
         for rows, block in row_blocks(histories, ENCODE_BATCH):
@@ -144,7 +159,9 @@ class VAE:
                     mean, log_variance = member.encoder(batch)
                     deviation = (0.5 * log_variance).exp()
                 found.means[rows, columns] = mean.cpu().numpy()
-                found.deviations[rows, columns] = deviation.cpu().numpy()
+                found.deviations[rows, columns] = (
+                    0 if self.config.autoencoder else deviation.cpu().numpy()
+                )
         return found
 
     def user_vectors(self, histories: csr_array) -> NDArray[np.float32]:

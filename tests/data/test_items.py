@@ -45,6 +45,13 @@ def test_parquet_and_json_cells_become_text(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"item_id": [7], "title": ["Go"], "year": [None]}), path)
     assert read_items(path).to_numpy().tolist() == [["7", "Go", ""]]
+    path = tmp_path / "b.parquet"
+    columns = {"item_id": [7], "title": ["Go"], "price": [float("nan")], "new": [True]}
+    pq.write_table(pa.table(columns | {"tags": [[]], "genres": [["a", "é"]]}), path)
+    assert read_items(path).to_numpy().tolist() == [["7", "Go", "", "true", "", '["a", "é"]']]
+    lines = '{"id": 7, "price": NaN, "new": true, "tags": [], "more": {}}\n'
+    frame = read_items(write(tmp_path, lines, "b.jsonl"))
+    assert frame.to_numpy().tolist() == [["7", "", "NaN", "true", "", ""]]
     lines = '{"id": 7, "tags": ["a", "é"]}\n{"id": 8, "title": null, "x": 1.50}\n'
     frame = read_items(write(tmp_path, lines, "a.jsonl"))
     assert frame.columns.tolist() == ["item_id", "title", "tags", "x"]

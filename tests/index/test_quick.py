@@ -228,3 +228,14 @@ def test_candidates_are_ranked_by_their_exact_scores():
     vectors = np.array([[1.0], [3.0], [3.0], [2.0]], dtype=np.float32)
     positions, scores = rank_again(np.array([3, 2, 1]), vectors, np.ones(1, np.float32), 2)
     assert (positions.tolist(), scores.tolist()) == ([1, 2], [3.0, 3.0])
+
+
+@pytest.mark.parametrize("k", [1, 5, 10])
+def test_short_lists_have_the_recall_of_long_ones(vectors, queries, k):
+    quick, _ = choose_index(vectors, queries, "cells", 0.99)
+    index = ItemIndex(ItemIndex.of(vectors).faiss_index, quick)
+    best = exact_search(vectors, queries, k).positions
+    found = [index.search(each[None], k).positions[0] for each in queries]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(best, found, strict=True)]) >= 0.99
+    among = quick.candidates(queries[:1], k)
+    assert len(among) == quick.depth * 100

@@ -318,6 +318,14 @@ def test_the_table_shows_what_was_liked_and_titles_and_scores(cli, made, titles_
         assert f"{each['score']:.3f}" in out
 
 
+def test_rows_without_room_for_reasons_say_so(cli, made, tmp_path):
+    words = ("recommend", "--user", "u001", "--why")
+    said = "rows of user, item, rank and score tell no reasons, nor what is new: json does\n"
+    assert cli(*words, "--format", "csv", workspace=made).err == said
+    assert cli(*words, "--output", tmp_path / "a.parquet", workspace=made).err.startswith(said)
+    assert cli(*words, "--format", "json", workspace=made).err == ""
+
+
 # ---- ids stay what the caller wrote
 
 
