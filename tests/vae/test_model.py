@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from recsys.vae import model as model_module
 from recsys.errors import ConfigError
+from recsys.vae import model as model_module
 from recsys.vae.config import TrainingConfig, VAEConfig
 from recsys.vae.model import model_input, without_members
 from recsys.vae.training import train
@@ -108,7 +108,7 @@ def test_counts_are_not_centred(interactions_of):
 
 def test_an_autoencoder_knows_no_spread(interactions_of):
     data = interactions_of([[1, 1], [1, 0]])
-    config = VAEConfig(latent_dim=2, hidden_dim=3, autoencoder=True)
+    config = VAEConfig(values="binary", latent_dim=2, hidden_dim=3, autoencoder=True)
     model = train(data, config, TrainingConfig(epochs=1, batch_size=1))
     assert not model.posteriors(data.matrix).deviations.any()
     with pytest.raises(ConfigError, match="does not learn how uncertain its codes are"):
