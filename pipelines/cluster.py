@@ -108,7 +108,8 @@ def load_codes(session: Session, kind: "Kind", device: str) -> "tuple[Codes, VAE
         )
     unknown = int((vae.items.find(store.interactions.items.ids) < 0).sum())
     if unknown:
-        note(f"{counted(unknown, 'item')} that the model has not met count for nothing")
+        noun = "character or word" if codes.kind == "poems" else "item"
+        note(f"{counted(unknown, noun)} that the model has not met count for nothing")
     return codes, vae
 
 
@@ -176,11 +177,12 @@ def _tables(record: Record) -> Iterator[RenderableType]:
     yield table
     yield ""
     names = list(next(iter(record["quality"].values()))["nmi"])
-    columns = ["codes", "silhouette", *(f"NMI {name}" for name in names)]
+    columns = ["codes", "silhouette", *(f"NMI {name} (by chance)" for name in names)]
     table = titled_table("Beside latent semantic analysis", *columns, right=columns[1:])
     for name, each in record["quality"].items():
-        figures = [each["silhouette"], *each["nmi"].values()]
-        table.add_row(name, *(f"{figure:.3f}" for figure in figures))
+        pairs = zip(each["nmi"].values(), each["nmi_by_chance"].values(), strict=True)
+        cells = (f"{found:.3f} ({chance:.3f})" for found, chance in pairs)
+        table.add_row(name, f"{each['silhouette']:.3f}", *cells)
     yield table
 
 

@@ -77,7 +77,8 @@ class _Look:
     "ends",
     nargs=2,
     metavar="ID ID",
-    help="Mark the straight way between two points, and what the model decodes along it.",
+    help="Mark the straight way between two points (of poems: titles, too), and what the model "
+    "decodes along it.",
 )
 @seed_option
 @threads_option
@@ -96,6 +97,8 @@ def map_(
     asked = _Look(**look)  # type: ignore[arg-type]
     settings = session.settings(machine__threads=threads).settings
     codes, vae = load_codes(session, kind, use_machine(settings.machine))
+    if ends is not None and kind == "poems":
+        ends = _poem_ids(session, ends)
     path = None if ends is None else _path(codes, vae, ends)
     shown = LatentMap(
         title=f"{len(codes):,} {kind}",
@@ -143,6 +146,16 @@ def _colouring(codes: "Codes", asked: _Look) -> "Colouring":
     several = cells.str.contains("|", regex=False).any()
     title = f"{asked.colour} (the first of several)" if several else asked.colour
     return Colouring.of(title, list(cells.str.partition("|")[0]))
+
+
+def _poem_ids(session: Session, names: tuple[str, str]) -> tuple[str, str]:
+    """Give the ids of two poems that are named by id or title."""
+    from recsys.data.artefact import open_interactions
+    from recsys.verse.finding import PoemNames
+
+    known = PoemNames(open_interactions(session.workspace.interactions).poems())
+    start, end = (known.poems[known.find(each)].id for each in names)
+    return start, end
 
 
 def _path(codes: "Codes", vae: "VAE", ends: tuple[str, str]) -> "LatentPath":

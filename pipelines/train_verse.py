@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 SHARED_FLAGS = ("epochs", "batch_size", "learning_rate", "seed")
 """Options of `recsys train` that the couplet model has too."""
 
+OPTION_OF = {
+    "split__kind": "split",
+    "split__validation": "validation-size",
+    "split__test": "test-size",
+    "split__seed": "split-seed",
+}
+"""Options of `recsys train` that are not called like the settings that they set."""
+
 
 def verse_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the flags of `recsys train` into those of the couplet model.
@@ -39,7 +47,7 @@ def verse_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     shared = {f"training__{name}": f"verse__{name}" for name in SHARED_FLAGS}
     foreign = sorted(key for key in given if key not in shared)
     if foreign:
-        option = foreign[0].split("__")[-1].replace("_", "-")
+        option = OPTION_OF.get(foreign[0], foreign[0].split("__")[-1]).replace("_", "-")
         raise ConfigError(
             f"--verse takes no --{option}: the couplet model is trained on the split of the model "
             "of this workspace; `recsys config` lists its settings, verse.*"
@@ -104,15 +112,23 @@ def _train(workspace: "Workspace", config: "VerseConfig", device: str) -> None:
     from recsys.verse.couplet_artefact import save_couplet_vae
     from recsys.verse.couplet_training import train_couplets
     from recsys.verse.lookup_artefact import require_poems
+    from recsys.verse.scripts import Scripts
     from recsys.verse.tones import ToneTable
 
     started = time.perf_counter()
     store = open_interactions(workspace.interactions)
     require_poems(store)
+    if store.artefact.manifest.config.get("unit") == "word":
+        raise ConfigError(
+            "the couplet model writes character by character, and these poems were read word by "
+            "word: it is for Chinese verse"
+        )
     model = open_model(workspace.model)
     vae = load_model(model, device)
     vae.require_codes("verse is written")
-    corpus = Corpus.of(store.poems(), load_model_split(model), vae, ToneTable.load())
+    counts = dict(zip(vae.items.ids.tolist(), vae.item_counts.tolist(), strict=True))
+    table = ToneTable.load(simplified=Scripts.of(counts).is_simplified)
+    corpus = Corpus.of(store.poems(), load_model_split(model), vae, table)
     note(corpus.sizes())
     workspace.verse_run.mkdir(parents=True, exist_ok=True)
     write_atomically(workspace.verse_settings, json.dumps(asdict(config)).encode())

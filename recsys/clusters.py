@@ -22,6 +22,9 @@ Kind = Literal["users", "items", "poems"]
 Progress = Callable[[int, int], None]
 
 LSA_RANK = 50
+LOTS = 10
+"""Drawings by lot that tell what agreement chance alone brings."""
+
 PRIOR_MEMBERS = 10.0
 """Members that the log-odds' prior adds to each cluster, alike in everything to all members."""
 
@@ -165,7 +168,7 @@ def lsa_vectors(rows: csr_array, seed: int, rank: int = LSA_RANK) -> NDArray[np.
     seed : int
         Of the vector that the iteration begins with.
     rank : int
-        At most one less than either side of `rows`.
+        At most one less than either side of `rows`; where that is 0 the rows stay as they are.
 
     Returns
     -------
@@ -178,6 +181,8 @@ def lsa_vectors(rows: csr_array, seed: int, rank: int = LSA_RANK) -> NDArray[np.
     weighted = csr_array(rows.astype(np.float64) @ diags_array(idf))
     lengths = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     weighted = csr_array(diags_array(1 / np.maximum(lengths, 1e-12)) @ weighted)
+    if rank < 1:
+        return unit_vectors(weighted.toarray().astype(np.float32))
     left, values, _ = svds(weighted, k=rank, rng=np.random.default_rng(seed))
     return unit_vectors((left * values).astype(np.float32))
 
@@ -271,22 +276,29 @@ class Quality:
         spaces of different widths compare only roughly.
     nmi : dict of str to float
         Normalised mutual information with each attribute, among members where that is known.
+    nmi_by_chance : dict of str to float
+        The same of clusters of these sizes drawn by lot: many values agree with anything.
     """
 
     silhouette: float
     nmi: dict[str, float] = field(default_factory=dict)
+    nmi_by_chance: dict[str, float] = field(default_factory=dict)
 
 
 def quality(
     vectors: NDArray[np.float32], found: KMeans, attributes: pd.DataFrame, seed: int
 ) -> Quality:
     """Measure a clustering by itself and against what is known of its members."""
-    nmi = {}
+    rng = np.random.default_rng(seed)
+    nmi, by_chance = {}, {}
     for name in comparable_columns(attributes):
-        values = attributes[name].to_numpy(dtype=object)
-        known = values != ""
-        nmi[name] = mutual_information(found.assignments[known], pd.factorize(values[known])[0])
-    return Quality(silhouette(vectors, found.assignments, seed), nmi)
+        cells = attributes[name].to_numpy(dtype=object)
+        known = cells != ""
+        clusters, values = found.assignments[known], pd.factorize(cells[known])[0]
+        nmi[name] = mutual_information(clusters, values)
+        lots = (mutual_information(rng.permutation(clusters), values) for _ in range(LOTS))
+        by_chance[name] = float(np.mean(list(lots)))
+    return Quality(silhouette(vectors, found.assignments, seed), nmi, by_chance)
 
 
 def comparable_columns(attributes: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from recsys.clusters import (
     comparable_columns,
@@ -164,3 +165,19 @@ def test_items_of_which_nothing_is_known_are_told_by_nothing(trained, store, rec
     found = kmeans(codes.vectors, 3, seed=0)
     assert all(each.telling == () for each in describe(codes, found))
     assert quality(codes.vectors, found, codes.attributes, seed=0).nmi == {}
+
+
+def test_what_chance_agrees_on_stands_beside_the_agreement(blobs):
+    vectors, _ = blobs
+    found = kmeans(vectors, 3, seed=0)
+    rng = np.random.default_rng(0)
+    names = rng.integers(len(vectors) // 3, size=len(vectors)).astype(str)  # many, and of no use
+    measured = quality(vectors, found, pd.DataFrame({"name": names}), seed=0)
+    assert measured.nmi["name"] > 0.1
+    assert measured.nmi_by_chance["name"] == pytest.approx(measured.nmi["name"], abs=0.03)
+
+
+def test_one_row_has_its_own_features_for_latent_semantics():
+    vectors = lsa_vectors(csr_array(np.array([[1.0, 2.0, 0.0]])), seed=0)
+    assert vectors.shape == (1, 3)
+    assert np.linalg.norm(vectors) == pytest.approx(1)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from recsys.data.poem_text import clean
 from recsys.data.poems import Poem
 from recsys.errors import DataError
 
-_SUFFIXES = (".json", ".csv", ".txt")
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".txt")
+_NO_POEMS = (".tsv", ".parquet", ".xlsx", ".docx", ".pdf", ".html", ".xml")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a pair, as JSON can spell it and nothing else can hold it."""
+
 _ID_NAMES = frozenset({"id", "poem_id"})
 _TITLE_NAMES = frozenset({"title", "rhythmic", "題", "题", "標題", "标题", "詩題", "诗题", "題目"})
 _AUTHOR_NAMES = frozenset({"author", "poet", "作者", "詩人", "诗人"})
@@ -77,10 +82,11 @@ def read_poems(
     Parameters
     ----------
     source : Path
-        A file, or a folder whose .json, .csv and .txt files are read, in the order of their
+        A file, or a folder whose .json, .jsonl, .csv and .txt files are read, in the order of their
         names; each also gzipped. .json is a list of objects with `paragraphs` and, where known,
-        id, title and author (the layout of the chinese-poetry collection), .csv has a header
-        with a text column, and everything else is plain text (see `plain_text_poems`).
+        id, title and author (the layout of the chinese-poetry collection), .jsonl or .ndjson has
+        such an object a line, .csv has a header with a text column, and other files are plain
+        text (see `plain_text_poems`).
     progress : callable, optional
         Told the files done and all files.
 
@@ -177,6 +183,9 @@ def _suffix(path: Path) -> str:
 
 def _read_file(path: Path, *, alone: bool) -> _File:
     """Read one file; in a folder, a JSON or CSV file of another kind is passed over."""
+    kind = path.name.removesuffix(".gz").lower()
+    if kind.endswith(_NO_POEMS):
+        raise DataError(f"{path}: poems are read from {_listed(_SUFFIXES)} files, and this is none")
     with open_source(path) as source:
         raw = source.read(-1)
     try:
@@ -188,13 +197,13 @@ def _read_file(path: Path, *, alone: bool) -> _File:
             f"expected: {ENCODING_ADVICE}"
         ) from problem
     suffix = _suffix(path)
-    if suffix not in (".json", ".csv"):
+    if suffix in ("", ".txt"):
         listing = plain_text_poems(text)
         return _File(
             listing.layout, listing.poems, tuple(f"{path}: {each}" for each in listing.passed_over)
         )
     try:
-        poems = _json_poems(text) if suffix == ".json" else _csv_poems(text)
+        poems = _READERS[suffix](text)
     except DataError as problem:
         if alone:
             raise DataError(f"{path}: {problem}") from problem
@@ -212,25 +221,43 @@ def _json_poems(text: str) -> list[PrintedPoem]:
     return [_json_poem(each, place) for place, each in enumerate(records, start=1)]
 
 
+def _json_line_poems(text: str) -> list[PrintedPoem]:
+    poems = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                poems.append(_json_poem(json.loads(line), number))
+            except (ValueError, RecursionError) as problem:
+                raise DataError(f"line {number}: not JSON ({problem})") from problem
+    return poems
+
+
 def _json_poem(record: Any, place: int) -> PrintedPoem:
     if isinstance(record, str):
-        return PrintedPoem((record,))
+        return PrintedPoem((_whole(record),))
     fields = record if isinstance(record, dict) else {}
     paragraphs = next((fields[name] for name in _JSON_TEXT if name in fields), None)
     if isinstance(paragraphs, str):
         paragraphs = paragraphs.split("\n")
     if not isinstance(paragraphs, list) or not all(isinstance(each, str) for each in paragraphs):
         raise DataError(f"entry {place}: no paragraphs, expected a list of texts under that name")
+    key = "" if fields.get("id") is None else str(fields["id"])
+    if _SURROGATE.search(key):
+        raise DataError(f"entry {place}: the id {key!a} is no valid Unicode text")
     return PrintedPoem(
-        tuple(paragraphs),
+        tuple(map(_whole, paragraphs)),
         title=_json_text(fields.get("title") or fields.get("rhythmic")),
         author=_json_text(fields.get("author")),
-        id=_json_text(fields.get("id")),
+        id=key,
     )
 
 
 def _json_text(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else " ".join(_whole(str(value)).split())
+
+
+def _whole(text: str) -> str:
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _csv_poems(text: str) -> list[PrintedPoem]:
@@ -260,10 +287,21 @@ def _csv_poems(text: str) -> list[PrintedPoem]:
     return [
         PrintedPoem(
             tuple(row[body].split("\n")),
-            **{role: " ".join(row[place].split()) for role, place in places.items()},
+            **{  # an id stays as it is written
+                role: row[place] if role == "id" else " ".join(row[place].split())
+                for role, place in places.items()
+            },
         )
         for row in rows
     ]
+
+
+_READERS = {
+    ".json": _json_poems,
+    ".jsonl": _json_line_poems,
+    ".ndjson": _json_line_poems,
+    ".csv": _csv_poems,
+}
 
 
 def _place(header: Sequence[str], names: Iterable[str]) -> int | None:

@@ -18,6 +18,10 @@ _SEPARATED = re.compile(r"(?P<title>.+?)\s*(?:[·/／—–|]|\s-\s|\s)\s*(?P<au
 _BY = re.compile(r"(?P<title>\S.*?)\s+(?:by|—|–|\|)\s+(?P<author>(?:[^\W\d_a-z][\w.'’-]*\s*)+)")
 
 
+LONGEST_ALONE = 60
+"""Lines of a file that may be a single poem without being marked as one."""
+
+
 @dataclass(frozen=True)
 class PrintedPoem:
     """A poem as its file has it; what the file does not tell is empty."""
@@ -55,7 +59,8 @@ def plain_text_poems(text: str) -> Listing:
     A paragraph's first line is its title (and author) when it is marked by # or 《》; or, in
     Chinese text, when it has no stop and all the others have one, or have another length that
     they share; or, in other text, when it reads "Title by Author". In Chinese text title and
-    author may also stand in two lines without a stop, before lines that have one.
+    author may also stand in two lines without a stop, before lines that have one: a file of up
+    to `LONGEST_ALONE` such lines is one poem.
 
     Examples
     --------
@@ -82,7 +87,8 @@ def plain_text_poems(text: str) -> Listing:
             poems,
             (f"{others:,} lines of code around the quoted ones",) if others else (),
         )
-    if (len(blocks) > 1 and len(lines) > len(blocks)) or _MARKED.match(lines[0]):
+    are_paragraphs = len(blocks) > 1 and len(lines) > len(blocks)
+    if are_paragraphs or _MARKED.match(lines[0]) or _is_one_poem(blocks[0]):
         return Listing("plain text, a poem a paragraph", [_paragraph_poem(each) for each in blocks])
     poems = [PrintedPoem((_TRAILING.sub("", line),)) for line in lines]
     return Listing("plain text, a poem a line", poems)
@@ -102,6 +108,11 @@ def _paragraph_poem(lines: list[str]) -> PrintedPoem:
     if found is None:
         return PrintedPoem(tuple(rest), title=heading)
     return PrintedPoem(tuple(rest), title=found["title"].strip(), author=found["author"].strip())
+
+
+def _is_one_poem(lines: list[str]) -> bool:
+    """Whether a title and an author are above all lines; of a long listing they are the book's."""
+    return 2 < len(lines) <= LONGEST_ALONE and is_mostly_han(lines[0]) and _are_two_headings(lines)
 
 
 def _are_two_headings(lines: list[str]) -> bool:

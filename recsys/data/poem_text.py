@@ -11,9 +11,15 @@ HAN = "々〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Inside of a regular expression's character class."""
 
 _HAN = re.compile(f"[{HAN}]")
-_GAP = re.compile("[○●■〓\N{REPLACEMENT CHARACTER}\ue000-\uf8ff]")
-# {艹/尔} and ⿰艹尔 spell out a character that the encoding lacks.
-_SPELT_OUT = re.compile(r"\{[^{}\n]*\}|[⿰⿱⿴-⿻]..|[⿲⿳]...")
+_GAP = re.compile("[○●■〓\N{REPLACEMENT CHARACTER}\ue000-\uf8ff\U000f0000-\U0010fffd]")
+# {艹/尔} and ⿰艹尔 spell out a character that the encoding lacks; ⿰艹⿱口一 is one as well.
+_SPELT_OUT = re.compile(
+    r"\{[^{}\n]*\}|[⿰⿱⿴-⿽][^⿰-⿿\n]{2}|[⿲⿳][^⿰-⿿\n]{3}|[⿾⿿][^⿰-⿿\n]"
+)
+_UNSEEN = re.compile(
+    "[\ufe00-\ufe0f\U000e0100-\U000e01ef\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064]"
+)
+"""Which of a character's forms is meant, where a line may break, which way it runs."""
 _NARROW_BRACKETS = str.maketrans("［］｛｝", "[]{}")
 _RESTORED = re.compile(rf"\[([{HAN}{BOX}]+)\]")
 _NOTE = re.compile(r"（[^（）]*）|〖[^〖〗]*〗|【[^【】]*】|〔[^〔〕]*〕|\([^()]*\)|\[[^\[\]]*\]")
@@ -85,7 +91,9 @@ def clean(text: str) -> CleanText:
 
 def _clean_chinese(text: str) -> tuple[str, int]:
     text = text.translate(_NARROW_BRACKETS)
-    text = _SPELT_OUT.sub(BOX, _GAP.sub(BOX, text))
+    text, n_found = _GAP.sub(BOX, _UNSEEN.sub("", text)), 1
+    while n_found:  # from the innermost out
+        text, n_found = _SPELT_OUT.subn(BOX, text)
     text = _RESTORED.sub(r"\1", text)
     n_notes, n_found = 0, 1
     while n_found:  # from the innermost out

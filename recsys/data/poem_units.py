@@ -100,6 +100,10 @@ def poem_events(poems: Sequence[Poem], unit: Unit) -> Events:
     )
 
 
+_SELECTORS = frozenset([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+"""They say which of a character's forms is meant, and are in category M."""
+
+
 class _Letters(dict[int, str]):
     """What `str.translate` puts for each code point: letters stay, the rest is decided once."""
 
@@ -110,7 +114,7 @@ class _Letters(dict[int, str]):
     def __missing__(self, code: int) -> str:
         character = chr(code)
         # M: the vowel signs of Indic scripts, and accents that do not compose.
-        is_letter = unicodedata.category(character)[0] in "LM"
+        is_letter = unicodedata.category(character)[0] in "LM" and code not in _SELECTORS
         self[code] = character if is_letter else self._instead
         return self[code]
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
+from recsys.data.poem_text import is_mostly_han
+
 Form = Literal["5-jueju", "7-jueju", "5-lvshi", "7-lvshi", "other"]
 """Four or eight lines of five or seven characters; anything else is other."""
 
@@ -50,14 +52,17 @@ class Poem:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """Without punctuation and quotation marks.
+        """In Chinese verse what stands between stops, without marks; else the lines of the text.
 
         Examples
         --------
         >>> Poem("1", "登鸛雀樓", "王之渙", ("白日依山盡，黃河入海流。",)).lines
         ('白日依山盡', '黃河入海流')
         """
-        return tuple(line for line in _BETWEEN_LINES.split(_MARKS.sub("", self.text)) if line)
+        text = self.text
+        if not is_mostly_han(text):
+            return tuple(line for line in map(str.strip, text.split("\n")) if line)
+        return tuple(line for line in _BETWEEN_LINES.split(_MARKS.sub("", text)) if line)
 
     @property
     def couplets(self) -> tuple[tuple[str, str], ...]:

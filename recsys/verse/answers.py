@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from recsys.errors import ConfigError, UnknownIdError
+from recsys.errors import ConfigError
 from recsys.verse.composing import WrittenPoem
 from recsys.verse.desk import Desk
 from recsys.verse.lookup import PoemLookup, SimilarPoem
@@ -82,7 +82,7 @@ class SimilarPoems:
         UnknownIdError
             Nothing, or more than one poem, is called so.
         """
-        position, author = self._find(key), self._author(among)
+        position, author = self.lookup.names.find(key), self._author(among)
         found = self.lookup.similar_to_poem(position, k, author=author, form=among.form)
         return self._answer(self.lookup.poems[position].id, found, k, among.script)
 
@@ -98,16 +98,6 @@ class SimilarPoems:
 
     def _author(self, among: Among) -> str | None:
         return None if among.author is None else self.to_source(among.author)
-
-    def _find(self, key: str) -> int:
-        """Find a poem by id or title; as it is written, else in the script of the poems."""
-        try:
-            return self.lookup.names.find(key)
-        except UnknownIdError:
-            in_source = self.to_source(key)
-            if in_source == key:
-                raise
-            return self.lookup.names.find(in_source)
 
     def _answer(
         self, query: str, found: list[SimilarPoem], k: int, script: Script | None

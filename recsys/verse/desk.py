@@ -80,7 +80,9 @@ class Desk:
         vae = load_model(model, device)
         vae.require_codes("verse is written")
         poems = store.poems()
-        table = ToneTable.load()
+        counts = dict(zip(vae.items.ids.tolist(), vae.item_counts.tolist(), strict=True))
+        scripts = Scripts.of(counts)
+        table = ToneTable.load(simplified=scripts.is_simplified)
         writer = open_writer(root / "verse", model, device)
         judge = Judge(
             log_frequency(poems, writer.characters),
@@ -90,8 +92,7 @@ class Desk:
         )
         ends = [line[-1] for poem in poems for line in poem.lines[1::2]]
         composer = Composer(writer, judge, table, rhyme_weights(ends, table))
-        counts = dict(zip(vae.items.ids.tolist(), vae.item_counts.tolist(), strict=True))
-        return cls(composer, vae, PoemNames(poems), Scripts.of(counts))
+        return cls(composer, vae, PoemNames(poems), scripts)
 
     def poem(self, key: str) -> Poem:
         """Find a poem by id or title; `PoemNames.find` says how."""

@@ -7,6 +7,7 @@ from functools import cached_property
 from recsys.data.ids import IdMap
 from recsys.data.poems import Poem
 from recsys.errors import ConfigError, UnknownIdError
+from recsys.verse.opencc_forms import converter
 
 SHOWN_CANDIDATES = 10
 """Poems of the same title that a refusal lists."""
@@ -24,7 +25,7 @@ class PoemNames:
     poems: Sequence[Poem]
 
     def find(self, key: str) -> int:
-        """Find a poem by its id, or by its title where just one poem has it.
+        """Find a poem by its id, or by its title (in either script) where just one poem has it.
 
         Returns
         -------
@@ -41,7 +42,7 @@ class PoemNames:
         of_id = self._ids.find([key])[0]
         if of_id >= 0:
             return int(of_id)
-        titled = self._titled.get(key, [])
+        titled = self._titled.get(key) or self._in_simplified(key)
         if not titled:
             near = IdMap.in_order(self._titled, "title").nearest(key)
             hint = f"; the nearest titles: {', '.join(near)}" if near else ""
@@ -64,6 +65,17 @@ class PoemNames:
     @cached_property
     def _ids(self) -> IdMap:
         return IdMap.in_order((each.id for each in self.poems), "poem")
+
+    def _in_simplified(self, key: str) -> list[int]:
+        """Positions of the poems whose title is this one once both are simplified."""
+        try:
+            to_simplified = converter("t2s")
+        except ConfigError:  # without opencc titles are known as they are written
+            return []
+        titles = list(self._titled)
+        written = to_simplified.convert("\n".join([key, *titles])).split("\n")
+        alike = (title for title, one in zip(titles, written[1:], strict=True) if one == written[0])
+        return sorted(position for title in alike for position in self._titled[title])
 
     @cached_property
     def _titled(self) -> dict[str, list[int]]:

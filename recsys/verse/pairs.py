@@ -239,8 +239,8 @@ def train_pairs(
     starts, counts = _poems_with_halves(poem_of)
     if len(starts) < 2:
         raise DataError(
-            f"{len(starts)} poems have two couplets or more: expected at least two, since "
-            "halves of poems are compared"
+            f"expected at least two poems of two couplets or more, whose halves are compared; "
+            f"found {len(starts)}"
         )
     rng = np.random.default_rng(config.seed)
     with torch.random.fork_rng(devices=[]):

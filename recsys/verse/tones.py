@@ -72,8 +72,14 @@ class ToneTable:
     supplied: frozenset[str] = frozenset()
 
     @classmethod
-    def load(cls) -> "ToneTable":
+    def load(cls, *, simplified: bool = False) -> "ToneTable":
         """Read the tables and complete them.
+
+        Parameters
+        ----------
+        simplified : bool
+            For simplified verse: each character has the readings of all that are written so there,
+            宁 those of 寧 as well. Verse that fits them is right in either script.
 
         Raises
         ------
@@ -98,6 +104,8 @@ class ToneTable:
                     *(groups.get(form, frozenset()) for form in forms)
                 ):
                     groups[character] = found
+        if simplified:
+            added |= _merge(level, oblique)
         completed = level.keys() | oblique.keys()
         return cls(level, oblique, frozenset((completed - known) | added))
 
@@ -151,6 +159,21 @@ def _extend(groups: dict[str, frozenset[str]]) -> frozenset[str]:
                 groups[character] = groups.get(character, frozenset()) | {name}
                 gained.add(character)
     return frozenset(gained)
+
+
+def _merge(*tables: dict[str, frozenset[str]]) -> frozenset[str]:
+    """Give simplified characters all readings of their traditional forms; return those changed."""
+    known = frozenset[str]().union(*tables)
+    forms: dict[str, list[str]] = defaultdict(list)
+    for character, written in convert_each(known, converter("t2s")).items():
+        forms[written].append(character)
+    merged = {written: each for written, each in forms.items() if each != [written]}
+    for groups in tables:
+        before = dict(groups)
+        for written, each in merged.items():
+            if found := frozenset[str]().union(*(before.get(form, frozenset()) for form in each)):
+                groups[written] = found
+    return frozenset(merged)
 
 
 def _is_han(character: str) -> bool:

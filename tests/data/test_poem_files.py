@@ -6,6 +6,7 @@ import json
 import pytest
 
 from recsys.data.poem_files import read_poems
+from recsys.data.poems import Poem
 from recsys.errors import DataError
 
 TOWER = {
@@ -148,7 +149,7 @@ def test_other_encodings_and_missing_files_are_refused(tmp_path):
         read_poems(tmp_path / "none.txt")
     (tmp_path / "empty").mkdir()
     with pytest.raises(
-        DataError, match=r"no poem file, expected some that end in \.json, \.csv or"
+        DataError, match=r"no poem file, expected some that end in \.json, \.jsonl,"
     ):
         read_poems(tmp_path / "empty")
 
@@ -162,3 +163,36 @@ def test_the_tang_poems_are_read_whole(datasets):
     forms = [each.form for each in poems]
     assert forms.count("5-lvshi") > 15_000
     assert forms.count("7-jueju") > 11_000
+
+
+def test_a_poem_an_object_a_line_is_read(read):
+    lines = "\n".join(json.dumps(each, ensure_ascii=False) for each in (TOWER, NIGHT))
+    poems, report = read(lines + "\n\n", "poems.jsonl")
+    assert [each.title for each in poems] == ["登鸛雀樓", "靜夜思"]
+    assert report.layout == "jsonl"
+    with pytest.raises(DataError, match="line 2: not JSON"):
+        read('{"paragraphs": ["山"]}\n{"para', "broken.jsonl")
+
+
+def test_a_table_that_is_not_read_is_no_plain_text(read):
+    with pytest.raises(DataError, match=r"a\.tsv: poems are read from \.json"):
+        read("author\ttext\n王維\t空山新雨後\n", "a.tsv")
+
+
+def test_ids_stay_as_they_are_written(read):
+    assert read([{**TOWER, "id": " a  b\n"}])[0][0].id == " a  b\n"
+    assert read('id,title,text\n" a  b ", 靜  夜思 ,空山新雨後\n', "a.csv")[0][0] == Poem(
+        " a  b ", "靜 夜思", "", ("空山新雨後",)
+    )
+
+
+def test_half_a_surrogate_pair_is_a_gap_in_a_poem_and_no_id(read):
+    poems, _ = read('[{"paragraphs": ["空山\\ud800新雨後。"], "title": "\\udfff"}]')
+    assert (poems[0].text, poems[0].title) == ("空山□新雨後。", "\N{REPLACEMENT CHARACTER}")
+    with pytest.raises(DataError, match=r"entry 1: the id '\\ud800' is no valid Unicode text"):
+        read('[{"paragraphs": ["空山"], "id": "\\ud800"}]')
+
+
+def test_a_long_poem_is_read_from_csv_too(read):
+    text = "空山新雨後，天氣晚來秋。" * 12_000
+    assert read(f'id,text\n1,"{text}"\n', "a.csv")[0][0].text == text

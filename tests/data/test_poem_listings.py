@@ -102,3 +102,10 @@ def test_one_poem_with_a_marked_title_needs_no_blank_line():
 
 def test_empty_text_has_no_poem():
     assert plain_text_poems(" \n\n").poems == []
+
+
+def test_a_file_of_one_poem_below_its_title_and_its_poet_is_one_poem():
+    (poem,) = plain_text_poems("登鸛雀樓\n王之渙\n白日依山盡，黃河入海流。\n欲窮千里目。").poems
+    assert (poem.title, poem.author, len(poem.paragraphs)) == ("登鸛雀樓", "王之渙", 2)
+    book = "唐詩三百首\n蘅塘退士\n" + "\n".join(f"{each}。" for each in COUPLETS * 30)
+    assert len(plain_text_poems(book).poems) == 92

@@ -4,6 +4,8 @@ import pytest
 
 from recsys.data.poem_text import BOX, clean, is_mostly_han
 
+NESTED = "⿱艹⿰氵⿱一口"
+
 
 @pytest.mark.parametrize(
     ("printed", "cleaned", "n_notes"),
@@ -32,7 +34,9 @@ def test_square_brackets_around_anything_else_hold_a_note():
     assert clean("大國多任士[1]，何處[見於 2 本]歸。").text == "大國多任士，何處歸。"
 
 
-@pytest.mark.parametrize("gap", ["□", "○", "●", "■", "〓", "\ufffd", "\ue829", "{艹/尔}", "⿰艹尔"])
+@pytest.mark.parametrize(
+    "gap", ["□", "○", "●", "■", "〓", "\ufffd", "\ue829", "{艹/尔}", "⿰艹尔", NESTED, "\U000f0001"]
+)
 def test_what_is_lost_is_one_box_whatever_stands_for_it(gap):
     found = clean(f"綬吐芽{gap}嫩，冰猶已鏤津。")
     assert (found.text, found.n_missing) == (f"綬吐芽{BOX}嫩，冰猶已鏤津。", 1)
@@ -56,3 +60,8 @@ def test_more_than_half_of_the_letters_make_a_text_chinese():
     assert is_mostly_han("日月 a")
     assert not is_mostly_han("日 a")
     assert not is_mostly_han("123 。")
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufe00", "\U000e0100", "\u2060"])
+def test_what_nobody_sees_is_no_part_of_a_line(unseen):
+    assert clean(f"白日{unseen}依山盡。").text == "白日依山盡。"

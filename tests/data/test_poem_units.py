@@ -49,3 +49,7 @@ def test_the_unit_is_found_by_the_letters():
         [poem("1", "白日依山盡 (Wang Zhihuan)"), poem("2", "黃河入海流欲窮千里目")]
     ) == ("character")
     assert find_unit([poem("1", "Shall I compare thee to a summer's day? 日")]) == "word"
+
+
+def test_which_form_of_a_character_is_meant_is_no_character():
+    assert list(units_of("葛\U000e0100山\ufe00", "character")) == ["葛", "山"]

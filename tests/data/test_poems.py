@@ -36,3 +36,9 @@ def test_poems_come_back_from_their_table():
 def test_no_poems_make_an_empty_table():
     assert poems_of(poem_table([])) == []
     assert tuple(poem_table([]).columns) == TABLE_COLUMNS
+
+
+def test_a_line_of_other_verse_is_a_line_of_its_text():
+    poem = Poem("1", "", "", ("Shall I compare thee to a summer's day?", "Thou art more lovely,"))
+    assert poem.lines == poem.paragraphs
+    assert poem.form == "other"

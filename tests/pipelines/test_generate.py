@@ -20,7 +20,7 @@ def table():
 @pytest.fixture
 def verse(cli, poem_workspace, table, monkeypatch):
     """Give a function that runs a command of verse on the poems."""
-    monkeypatch.setattr("recsys.verse.desk.ToneTable.load", lambda: table)
+    monkeypatch.setattr("recsys.verse.desk.ToneTable.load", lambda **_: table)
     monkeypatch.setattr("recsys.verse.desk.open_writer", lambda path, model, device: Noise())
     return lambda *arguments: cli("--workspace", str(poem_workspace), *arguments)
 

@@ -109,6 +109,9 @@ def test_poems_have_their_titles_authors_and_forms(cli, poems, tmp_path):
     assert data["labels"][data["ids"].index("王維/詩1")] == "詩1"
     assert data["details"][0].endswith(" · 5-jueju")
     assert all(len(each) == 1 for each in result.records[0]["decoded"])
+    words = ("map", "--on", "poems", "--colour", "author", "--output", path)
+    titled = cli(*words, "--path", "詩1", "诗2", workspace=poems)
+    assert titled.records == result.records
 
 
 def test_clusters_of_poems_are_their_themes(cli, poems):

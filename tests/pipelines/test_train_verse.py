@@ -61,7 +61,8 @@ def test_the_couplet_model_belongs_to_the_model_it_was_trained_beside(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("--split", "weak"), 2, "--verse takes no --kind"),
+        (("--split", "weak"), 2, "--verse takes no --split:"),
+        (("--test-size", "9"), 2, "--verse takes no --test-size:"),
         (("--label", "author"), 2, "--verse takes no --label"),
         (("-S", "verse.mean_scale=2"), 2, "verse.mean_scale is 2.0"),
     ],

@@ -32,7 +32,7 @@ def client(workspace_of_poems):
 
     table = ToneTable.load()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recsys.verse.desk.ToneTable.load", lambda: table)
+        patch.setattr("recsys.verse.desk.ToneTable.load", lambda **_: table)
         patch.setattr("recsys.verse.desk.open_writer", lambda path, model, device: Noise())
         served = Served(workspace_of_poems)
         with TestClient(make_app(served), raise_server_exceptions=False) as client:

@@ -7,6 +7,7 @@ from recsys.data.poem_units import poem_events
 from recsys.data.poems import Poem, poem_table
 from recsys.errors import ArtefactError, ConfigError, DataError, UnknownIdError
 from recsys.index.item_index import unit_vectors
+from recsys.verse.finding import PoemNames
 from recsys.verse.lookup import PoemLookup, histories_of
 from recsys.verse.lookup_artefact import build_lookup, is_current, load_lookup
 from recsys.verse.pairs import PairsConfig
@@ -214,3 +215,11 @@ def test_a_missing_look_up_names_the_command(artefacts, tmp_path):
     _, vae, store, _ = artefacts
     with pytest.raises(ArtefactError, match="there is no lookup at"):
         load_lookup(tmp_path / "none", vae, store)
+
+
+def test_a_title_is_known_in_either_script():
+    poems = [Poem("1", "入洞庭望岳陽", "", ("空山",)), Poem("2", "雲", "", ("山",))]
+    names = PoemNames(poems)
+    assert [names.find(each) for each in ("入洞庭望岳阳", "入洞庭望嶽陽", "云")] == [0, 0, 1]
+    with pytest.raises(UnknownIdError):
+        names.find("风")

