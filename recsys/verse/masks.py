@@ -55,6 +55,7 @@ class Masks:
         written = np.array([len(each) == 1 and is_mostly_han(each) for each in characters])
         if table is None:
             return cls((ANY,), written[None])
+        written &= np.array([each not in table.doubtful for each in characters])
         tones = np.array([table.tone(each) if len(each) == 1 else None for each in characters])
         groups = [table.rhymes(each) if len(each) == 1 else frozenset() for each in characters]
         either, level, oblique = (tones == each for each in (Tone.EITHER, Tone.LEVEL, Tone.OBLIQUE))

@@ -59,6 +59,9 @@ class ToneTable:
     supplied : frozenset of str
         Characters with a reading that the package's data do not give; another judge that reads the
         same data may not know them.
+    doubtful : frozenset of str
+        Simplified characters whose tone depends on which one is meant (干: 乾, 干 or 幹). Verse to
+        measure is written without them, so that it is right in either script.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class ToneTable:
     level: Mapping[str, frozenset[str]]
     oblique: Mapping[str, frozenset[str]]
     supplied: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, *, simplified: bool = False) -> "ToneTable":
@@ -79,7 +83,7 @@ class ToneTable:
         ----------
         simplified : bool
             For simplified verse: each character has the readings of all that are written so there,
-            宁 those of 寧 as well. Verse that fits them is right in either script.
+            宁 those of 寧 as well; see `doubtful`.
 
         Raises
         ------
@@ -104,10 +108,9 @@ class ToneTable:
                     *(groups.get(form, frozenset()) for form in forms)
                 ):
                     groups[character] = found
-        if simplified:
-            added |= _merge(level, oblique)
         completed = level.keys() | oblique.keys()
-        return cls(level, oblique, frozenset((completed - known) | added))
+        table = cls(level, oblique, frozenset((completed - known) | added))
+        return _in_simplified(table) if simplified else table
 
     def readings(self, character: str) -> Readings:
         """Tone and all groups, level and oblique; UNKNOWN for a character that is in no table."""
@@ -161,19 +164,28 @@ def _extend(groups: dict[str, frozenset[str]]) -> frozenset[str]:
     return frozenset(gained)
 
 
-def _merge(*tables: dict[str, frozenset[str]]) -> frozenset[str]:
-    """Give simplified characters all readings of their traditional forms; return those changed."""
-    known = frozenset[str]().union(*tables)
+def _in_simplified(traditional: ToneTable) -> ToneTable:
+    """Give characters the readings of all that are written so in simplified script.
+
+    Where their tones agree, the groups that all of them have; else the readings of all, and the
+    character is in doubt.
+    """
     forms: dict[str, list[str]] = defaultdict(list)
+    known = traditional.level.keys() | traditional.oblique.keys()
     for character, written in convert_each(known, converter("t2s")).items():
         forms[written].append(character)
+    level, oblique = dict(traditional.level), dict(traditional.oblique)
     merged = {written: each for written, each in forms.items() if each != [written]}
-    for groups in tables:
-        before = dict(groups)
-        for written, each in merged.items():
-            if found := frozenset[str]().union(*(before.get(form, frozenset()) for form in each)):
-                groups[written] = found
-    return frozenset(merged)
+    doubtful = set()
+    for written, each in merged.items():
+        agree = len({traditional.tone(form) for form in each}) == 1
+        if not agree:
+            doubtful.add(written)
+        for before, groups in ((traditional.level, level), (traditional.oblique, oblique)):
+            found = [before[form] for form in each if form in before]
+            if found:
+                groups[written] = found[0].intersection(*found) if agree else found[0].union(*found)
+    return ToneTable(level, oblique, traditional.supplied | merged.keys(), frozenset(doubtful))
 
 
 def _is_han(character: str) -> bool:
