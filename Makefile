@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Pinned where the project installs itself; setup.cfg gives the range that users may have.
 TORCH := torch==2.13.0
+# The fast suite's files, side by side; the slow suite kills and times processes, one after the other.
+IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 # The distribution's browser, where it may be installed: for the explorer page's tests.
 APT_CHROMIUM := { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium; }
 
@@ -17,14 +19,14 @@ demo-poems: $(VENV)/.installed-verse
 	$(BIN)/recsys --workspace data/tang-poems demo --poems
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(IN_PARALLEL)
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(IN_PARALLEL)
 	$(BIN)/python -m pytest -m slow
 
 format: $(VENV)/.installed-dev
