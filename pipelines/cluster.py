@@ -108,7 +108,7 @@ def load_codes(session: Session, kind: "Kind", device: str) -> "tuple[Codes, VAE
         )
     unknown = int((vae.items.find(store.interactions.items.ids) < 0).sum())
     if unknown:
-        noun = "character or word" if codes.kind == "poems" else "item"
+        noun = store.artefact.manifest.config.get("unit", "item")
         note(f"{counted(unknown, noun)} that the model has not met count for nothing")
     return codes, vae
 

@@ -108,11 +108,12 @@ SHAPE = Shape(
 
 def _tables(record: Record) -> Iterator[RenderableType]:
     heading = f"Most like {record['query']}"
-    names = ("rank", "poem", "title", "author", "closest line", "similarity")
+    # The id comes last: a long one is folded over several lines.
+    names = ("rank", "title", "author", "closest line", "similarity", "poem")
     table = titled_table(heading, *names, right=("rank", "similarity"))
     for one in record["items"]:
         table.add_row(
-            *(str(one["rank"]), one["poem"], one["title"], one["author"], one["line"]),
-            f"{one['score']:.3f}",
+            *(str(one["rank"]), one["title"], one["author"], one["line"]),
+            *(f"{one['score']:.3f}", one["poem"]),
         )
     yield table
