@@ -140,6 +140,8 @@ def read_test_rows(path: Path, store: "InteractionStore", said: IngestSettings) 
     from recsys.data.filters import filter_events
 
     settings = settings_again(store, said)
+    # What file it is shows by itself: the data may have come in another format.
+    settings = replace(settings, input_format=said.input_format, skip_bad_rows=said.skip_bad_rows)
     events, report = read_file(path, settings, to_train=False)
     wanted = filters_of(settings)
     if wanted.min_rating is not None and events.value_kind != "rating":

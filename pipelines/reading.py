@@ -62,14 +62,18 @@ def read_lines(path: Path) -> list[str]:
 
 def _said(settings: IngestSettings, known: "ReadOptions") -> "ReadOptions":
     """What the settings say goes before what the layout of a folder tells."""
+    columns = {
+        "user": settings.user_column,
+        "item": settings.item_column,
+        "rating": settings.rating_column,
+        "weight": settings.weight_column,
+        "timestamp": settings.timestamp_column,
+    }
     return replace(
         known,
         input_format=settings.input_format or known.input_format,
         columns=settings.columns or known.columns,
-        user=settings.user_column or known.user,
-        item=settings.item_column or known.item,
-        rating=settings.rating_column or known.rating,
-        weight=settings.weight_column or known.weight,
-        timestamp=settings.timestamp_column or known.timestamp,
         skip_bad_rows=settings.skip_bad_rows,
+        # An empty name says that there is no such column.
+        **{role: name for role, name in columns.items() if name is not None},
     )

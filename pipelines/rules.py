@@ -61,7 +61,7 @@ _OPTIONS = (
         default=0.0,
         metavar="X",
         help="Above 0 what is popular gains, below 0 it loses: -1 for what is likelier for this "
-        "user than for others  [0]",
+        "user than for others, -100 to 100  [0]",
     ),
 )
 

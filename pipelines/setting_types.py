@@ -29,8 +29,8 @@ def typed(key: str, value: Any, wanted: Any, where: str) -> Any:
     # `Literal[...] | None` is a typing.Union, `int | None` a types.UnionType.
     united = typing.get_origin(wanted) in (types.UnionType, typing.Union)
     options = typing.get_args(wanted) if united else (wanted,)
-    if value == "none" and types.NoneType in options:
-        return None  # before a text takes it for its own
+    if value == "none" and types.NoneType in options and not key.endswith("_column"):
+        return None  # before a text takes it for its own; a column may be called so
     for option in options:
         converted = _as_type(value, option)
         if converted is not _MISFIT:

@@ -71,7 +71,8 @@ FEW_VALIDATION_USERS = 50
     "test_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Test interactions that came with the data, in any format that ingest reads.",
+    help="Test interactions that came with the data, in any format that ingest reads. The data's "
+    "column names, --min-rating, --since and --until hold for them.",
 )
 @click.option("--epochs", "training__epochs", type=int, metavar="N", help="Passes over the users.")
 @click.option("--batch-size", "training__batch_size", type=int, metavar="N", help="Users a step.")
@@ -130,7 +131,7 @@ def train(
     if tune_malloc and session.owns_process:
         keep_large_buffers()
     if verse:
-        flags = verse_flags({**flags, "split__test": flags["split__test"] or test_path})
+        flags = verse_flags({**flags, "test": test_path})
     resolved = session.settings(machine__threads=threads, machine__device=device, **flags)
     if resume and not session.workspace.root.exists():
         note(NOTHING_TO_RESUME)

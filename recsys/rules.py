@@ -21,7 +21,7 @@ from recsys.settings import check_range
 DIVERSE_AMONG = 10
 """A diverse list of k is put together from the 10 k best."""
 
-MOST_POPULARITY = 1000.0
+MOST_POPULARITY = 100.0
 """Beyond it nothing but popularity is left of a list."""
 
 
@@ -73,6 +73,10 @@ class Rules:
             parse_where(self.where)
         if self.at_most is not None:
             object.__setattr__(self, "at_most", _checked_limit(self.at_most))
+        for name in ("diversity", "popularity"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise ConfigError(f"{name} is {value!r}, expected a number")
         if not 0 <= self.diversity <= 1:
             raise ConfigError(f"diversity is {self.diversity}, expected from 0 to 1")
         check_range(
@@ -107,11 +111,15 @@ def _checked_limit(at_most: Any) -> tuple[str, int]:
         column, most = at_most
     except (TypeError, ValueError):
         column, most = None, None
-    if not isinstance(column, str) or not isinstance(most, int):
+    if not isinstance(column, str) or not _is_whole(most):
         raise ConfigError(f"at_most is {at_most!r}, expected a column and a whole number")
     if most < 1:
         raise ConfigError(f"at most {most} of {column}: expected 1 or more")
-    return column, most
+    return column, int(most)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 NO_RULES = Rules()
@@ -155,7 +163,7 @@ class Manner:
     def __post_init__(self) -> None:
         for name in ("k", "n_reasons", "explore", "n_new"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, int | np.integer):
+            if value is not None and not _is_whole(value):
                 raise ConfigError(f"{name} is {value!r}, expected a whole number")
         if self.n_reasons < 0:
             raise ConfigError(f"n_reasons is {self.n_reasons}, expected 0 or more")

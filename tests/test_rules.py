@@ -83,10 +83,12 @@ def test_the_fingerprint_tells_rules_apart_but_not_the_order_of_ids():
     [
         ({"diversity": 1.5}, "diversity is 1.5, expected from 0 to 1"),
         ({"popularity": float("nan")}, "popularity is nan, expected a finite number"),
-        ({"popularity": -1e39}, "popularity is -1e\\+39, expected at least -1000"),
+        ({"popularity": -1e39}, "popularity is -1e\\+39, expected at least -100"),
         ({"at_most": "artist"}, "at_most is 'artist', expected a column and a whole number"),
         ({"at_most": ("artist", 1.5)}, "expected a column and a whole number"),
+        ({"at_most": ("artist", True)}, "expected a column and a whole number"),
         ({"where": 3}, "where is 3, expected a text"),
+        ({"diversity": "0.5"}, "diversity is '0.5', expected a number"),
         ({"at_most": ("artist", 0)}, "at most 0 of artist: expected 1 or more"),
         ({"where": "artist"}, "expected = == !="),
     ],
@@ -196,7 +198,7 @@ def test_lists_are_the_same_however_many_users_are_looked_for_at_once(
     np.testing.assert_array_equal(whole.positions, parts.positions)
 
 
-@pytest.mark.parametrize("manner", [{"k": 2.5}, {"n_reasons": -1}, {"explore": "7"}])
+@pytest.mark.parametrize("manner", [{"k": 2.5}, {"k": True}, {"n_reasons": -1}, {"explore": "7"}])
 def test_a_manner_of_another_type_is_refused(recommender, manner):
     with pytest.raises(ConfigError, match=f"{next(iter(manner))} is"):
         recommender.recommend(["u001"], **manner)

@@ -51,7 +51,7 @@ class WantedColumns:
     timestamp: str | None = None
 
     def __post_init__(self) -> None:
-        if self.rating is not None and self.weight is not None:
+        if self.rating and self.weight:
             raise ConfigError(
                 f"both --rating-column {self.rating} and --weight-column {self.weight} are given: "
                 "interactions have one value; leave one of them out"

@@ -179,10 +179,10 @@ def _check_unit(timestamps: NDArray[np.float64], config: FilterConfig) -> None:
     for name, bound in (("since", config.since), ("until", config.until)):
         if bound is None:
             continue
-        if unit != SECONDS and unit_of(bound) == SECONDS:
+        if unit_of(bound) != unit and (unit != SECONDS or are_plausible_seconds(median)):
             raise DataError(
                 f"the times look like {unit.name} (median {median:.15g}), but {name} is "
-                f"{shown_time(bound)}, in seconds: give it in the file's unit"
+                f"{shown_time(bound)}, in {unit_of(bound).name}: give it in the file's unit"
             )
         if are_plausible_seconds(median) and _BARE_DATE.fullmatch(f"{bound:.15g}"):
             raise DataError(

@@ -241,7 +241,7 @@ def _json_poem(record: Any, place: int) -> PrintedPoem:
         paragraphs = paragraphs.split("\n")
     if not isinstance(paragraphs, list) or not all(isinstance(each, str) for each in paragraphs):
         raise DataError(f"entry {place}: no paragraphs, expected a list of texts under that name")
-    key = "" if fields.get("id") is None else str(fields["id"])
+    key = "" if fields.get("id") is None else _id(str(fields["id"]))
     if _SURROGATE.search(key):
         raise DataError(f"entry {place}: the id {key!a} is no valid Unicode text")
     return PrintedPoem(
@@ -254,6 +254,10 @@ def _json_poem(record: Any, place: int) -> PrintedPoem:
 
 def _json_text(value: Any) -> str:
     return "" if value is None else " ".join(_whole(str(value)).split())
+
+
+def _id(text: str) -> str:
+    return text if text.strip() else ""
 
 
 def _whole(text: str) -> str:
@@ -288,7 +292,7 @@ def _csv_poems(text: str) -> list[PrintedPoem]:
         PrintedPoem(
             tuple(row[body].split("\n")),
             **{  # an id stays as it is written
-                role: row[place] if role == "id" else " ".join(row[place].split())
+                role: _id(row[place]) if role == "id" else " ".join(row[place].split())
                 for role, place in places.items()
             },
         )

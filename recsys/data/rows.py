@@ -115,7 +115,7 @@ class RowGatherer:
         try:
             return times.parse(text)
         except DataError as problem:
-            raise DataError(f'{problem}; without times: --timestamp-column ""') from problem
+            raise DataError(f'{problem}; without times: ingest.timestamp_column=""') from problem
 
     def chunk(self) -> Chunk:
         """Give the good rows."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recsys.data.poems import Form
-from recsys.rules import Manner, Rules
+from recsys.rules import MOST_POPULARITY, Manner, Rules
 from recsys.verse.prosody import VerseForm
 from recsys.verse.scripts import Script
 
@@ -47,7 +47,7 @@ class RulesAsked(Strict):
     where: Annotated[str, Field(max_length=LONGEST_TEXT, examples=["year >= 1990"])] | None = None
     at_most: AtMost | None = None
     diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
-    popularity: Annotated[float, Field(ge=-100, le=100)] = 0.0
+    popularity: Annotated[float, Field(ge=-MOST_POPULARITY, le=MOST_POPULARITY)] = 0.0
 
     def rules(self) -> Rules:
         """Give them as the library knows them.

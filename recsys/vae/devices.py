@@ -36,8 +36,13 @@ _NO_MEMORY = re.compile("allocate memory|size calculation overflow")
 
 
 @contextlib.contextmanager
-def full_device_explained() -> Iterator[None]:
+def full_device_explained(section: str) -> Iterator[None]:
     """Say in a line what to do where a device, or the machine itself, has no memory left.
+
+    Parameters
+    ----------
+    section : str
+        Of the settings that say how large the batches are: "training" or "verse".
 
     Raises
     ------
@@ -49,12 +54,12 @@ def full_device_explained() -> Iterator[None]:
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
             "the CUDA device has no memory left: train with --device cpu, or with a smaller "
-            "training.batch_size"
+            f"{section}.batch_size"
         ) from error
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
             raise
         raise TrainingError(
-            "there is not memory enough for this model: train with a smaller vae.latent_dim, "
-            "vae.hidden_dim or training.batch_size"
+            "there is not memory enough for this training: make the model's latent_dim and "
+            f"hidden_dim, or {section}.batch_size, smaller"
         ) from error

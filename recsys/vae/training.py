@@ -45,7 +45,7 @@ CHECKPOINT_SHARE = 0.05
 """Of the time goes into checkpoints: redoing short epochs costs less than keeping each."""
 
 
-@full_device_explained()
+@full_device_explained("training")
 def train(
     interactions: Interactions,
     config: VAEConfig,

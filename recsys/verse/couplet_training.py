@@ -76,7 +76,7 @@ class VerseReport:
     seconds_left: float
 
 
-@full_device_explained()
+@full_device_explained("verse")
 def train_couplets(
     train: ByWidth,
     validation: ByWidth,

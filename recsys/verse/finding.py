@@ -1,6 +1,6 @@
 """Poems by what a person calls them: an id, or a title."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -68,14 +68,20 @@ class PoemNames:
 
     def _in_simplified(self, key: str) -> list[int]:
         """Positions of the poems whose title is this one once both are simplified."""
+        simplify, titled = self._simplified
+        return titled.get(simplify(key), [])
+
+    @cached_property
+    def _simplified(self) -> tuple[Callable[[str], str], dict[str, list[int]]]:
+        """What simplifies a title, and the positions of each simplified one."""
         try:
-            to_simplified = converter("t2s")
+            simplify: Callable[[str], str] = converter("t2s").convert
         except ConfigError:  # without opencc titles are known as they are written
-            return []
-        titles = list(self._titled)
-        written = to_simplified.convert("\n".join([key, *titles])).split("\n")
-        alike = (title for title, one in zip(titles, written[1:], strict=True) if one == written[0])
-        return sorted(position for title in alike for position in self._titled[title])
+            return str, {}
+        titled: dict[str, list[int]] = {}
+        for title, positions in self._titled.items():
+            titled.setdefault(simplify(title), []).extend(positions)
+        return simplify, titled
 
     @cached_property
     def _titled(self) -> dict[str, list[int]]:

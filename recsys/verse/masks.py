@@ -57,7 +57,10 @@ class Masks:
             return cls((ANY,), written[None])
         written &= np.array([each not in table.doubtful for each in characters])
         tones = np.array([table.tone(each) if len(each) == 1 else None for each in characters])
-        groups = [table.rhymes(each) if len(each) == 1 else frozenset() for each in characters]
+        groups = [
+            table.shared.get(each, table.rhymes(each)) if len(each) == 1 else frozenset()
+            for each in characters
+        ]
         either, level, oblique = (tones == each for each in (Tone.EITHER, Tone.LEVEL, Tone.OBLIQUE))
         names = sorted(frozenset[str]().union(*groups))
         rhyming = [[name in of_one for of_one in groups] for name in names]

@@ -8,7 +8,7 @@ JSON file is read; the package itself is not imported, since that would bring in
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from importlib import metadata
 
@@ -62,6 +62,9 @@ class ToneTable:
     doubtful : frozenset of str
         Simplified characters whose tone depends on which one is meant (干: 乾, 干 or 幹). Verse to
         measure is written without them, so that it is right in either script.
+    shared : mapping of str to frozenset of str
+        The level groups of simplified characters that all which may be meant have (none of 丰: 丰
+        or 豐): those that verse is made to rhyme in.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class ToneTable:
     oblique: Mapping[str, frozenset[str]]
     supplied: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
+    shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, *, simplified: bool = False) -> "ToneTable":
@@ -96,8 +100,9 @@ class ToneTable:
         their groups. One that is lacking still takes the readings of its standard form in VARIANTS;
         else those of all the table's characters that OpenCC holds to be the same character
         (simplified, Taiwan, Hong Kong or Japanese form). So simplified 发 reads as both 發 and 髮,
-        but 后, 云 and 干, which are traditional characters too, read as themselves alone:
-        simplified text is best brought to its source first (`recsys.verse.scripts`).
+        but 后, 云 and 干, which are traditional characters too, read as themselves alone unless the
+        table is for simplified verse: simplified text is best brought to the script of its source
+        first (`recsys.verse.scripts`).
         """
         level, oblique = _read_groups()
         added = _extend(level) | _extend(oblique)
@@ -165,27 +170,31 @@ def _extend(groups: dict[str, frozenset[str]]) -> frozenset[str]:
 
 
 def _in_simplified(traditional: ToneTable) -> ToneTable:
-    """Give characters the readings of all that are written so in simplified script.
-
-    Where their tones agree, the groups that all of them have; else the readings of all, and the
-    character is in doubt.
-    """
+    """Give characters the readings of all that are written so in simplified script."""
     forms: dict[str, list[str]] = defaultdict(list)
     known = traditional.level.keys() | traditional.oblique.keys()
     for character, written in convert_each(known, converter("t2s")).items():
         forms[written].append(character)
     level, oblique = dict(traditional.level), dict(traditional.oblique)
     merged = {written: each for written, each in forms.items() if each != [written]}
-    doubtful = set()
     for written, each in merged.items():
-        agree = len({traditional.tone(form) for form in each}) == 1
-        if not agree:
-            doubtful.add(written)
         for before, groups in ((traditional.level, level), (traditional.oblique, oblique)):
-            found = [before[form] for form in each if form in before]
-            if found:
-                groups[written] = found[0].intersection(*found) if agree else found[0].union(*found)
-    return ToneTable(level, oblique, traditional.supplied | merged.keys(), frozenset(doubtful))
+            if found := frozenset[str]().union(*(before.get(form, frozenset()) for form in each)):
+                groups[written] = found
+    return ToneTable(
+        level,
+        oblique,
+        traditional.supplied | merged.keys(),
+        doubtful=frozenset(
+            written
+            for written, each in merged.items()
+            if len({traditional.tone(form) for form in each}) > 1
+        ),
+        shared={
+            written: frozenset.intersection(*map(traditional.rhymes, each))
+            for written, each in merged.items()
+        },
+    )
 
 
 def _is_han(character: str) -> bool:

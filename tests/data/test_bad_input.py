@@ -9,7 +9,7 @@ from recsys.data.readers import ReadOptions, read_events
 from recsys.errors import ConfigError
 
 HEADER = "user_id,item_id,rating,timestamp\n"
-NO_TIMES = '; without times: --timestamp-column ""'
+NO_TIMES = '; without times: ingest.timestamp_column=""'
 
 
 # ---- bad rows

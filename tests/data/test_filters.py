@@ -204,6 +204,14 @@ def test_a_date_without_hyphens_is_no_bound_of_seconds(bound):
         filter_events(events, FilterConfig(since=bound))
 
 
+def test_a_finer_bound_is_refused_too():
+    events = events_of(["ax", "ay"], timestamps=[978307200, 1704067200])
+    with pytest.raises(DataError, match="until is 1704067200000, in milliseconds: give it in the"):
+        filter_events(events, FilterConfig(until=1704067200000))
+    counters = events_of(["ax", "ay"], timestamps=[1, 2])
+    assert len(filter_events(counters, FilterConfig(until=1704067200000))[0]) == 2
+
+
 def test_a_bound_before_all_times_is_one():
     events = events_of(["ax", "ay"], timestamps=[978307200, 1704067200])
     assert len(filter_events(events, FilterConfig(since=parse_time("1970-02-01")))[0]) == 2

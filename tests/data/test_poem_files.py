@@ -181,6 +181,7 @@ def test_a_table_that_is_not_read_is_no_plain_text(read):
 
 def test_ids_stay_as_they_are_written(read):
     assert read([{**TOWER, "id": " a  b\n"}])[0][0].id == " a  b\n"
+    assert read([{**TOWER, "id": "  "}])[0][0].id == "王之渙/登鸛雀樓"
     assert read('id,title,text\n" a  b ", 靜  夜思 ,空山新雨後\n', "a.csv")[0][0] == Poem(
         " a  b ", "靜 夜思", "", ("空山新雨後",)
     )

@@ -170,3 +170,15 @@ def test_a_damaged_artefact_is_replaced_and_told(ingest, tmp_path, damage):
     result = ingest(CLICKS)
     assert result.code == 0
     assert "replaces what could not be read: " in result.err
+
+
+def test_a_column_may_be_left_aside(cli, tmp_path):
+    path = tmp_path / "dates.csv"
+    path.write_text("user_id,item_id,date\na,1,Monday\nb,2,Tuesday\n")
+    refused = cli("ingest", path, workspace=tmp_path / "w")
+    assert 'without times: ingest.timestamp_column=""' in refused.complaint
+    for words in (("--timestamp-column", ""), ("-S", "ingest.timestamp_column=")):
+        result = cli("ingest", path, *words, workspace=tmp_path / "w")
+        assert result.code == 0, result.err
+    path.write_text("none,item_id\na,1\nb,2\n")
+    assert cli("ingest", path, "--user-column", "none", workspace=tmp_path / "w").code == 0

@@ -100,7 +100,7 @@ def test_a_training_that_cannot_begin_is_not_to_be_resumed(cli, changeable, tiny
     huge = ("-S", "vae.latent_dim=2147483647")
     result = cli("train", *tiny_flags, *huge, workspace=changeable)
     assert result.code != 0
-    assert "there is not memory enough for this model" in result.complaint
+    assert "there is not memory enough for this training" in result.complaint
     result = cli("train", "--resume", workspace=changeable)
     assert "nothing to resume" in result.err
 

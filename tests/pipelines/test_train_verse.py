@@ -63,6 +63,7 @@ def test_the_couplet_model_belongs_to_the_model_it_was_trained_beside(
     [
         (("--split", "weak"), 2, "--verse takes no --split:"),
         (("--test-size", "9"), 2, "--verse takes no --test-size:"),
+        (("--test", "a.csv"), 2, "--verse takes no --test:"),
         (("--label", "author"), 2, "--verse takes no --label"),
         (("-S", "verse.mean_scale=2"), 2, "verse.mean_scale is 2.0"),
     ],

@@ -221,5 +221,6 @@ def test_a_title_is_known_in_either_script():
     poems = [Poem("1", "入洞庭望岳陽", "", ("空山",)), Poem("2", "雲", "", ("山",))]
     names = PoemNames(poems)
     assert [names.find(each) for each in ("入洞庭望岳阳", "入洞庭望嶽陽", "云")] == [0, 0, 1]
-    with pytest.raises(UnknownIdError):
-        names.find("风")
+    for unknown in ("风", "云\n", ""):
+        with pytest.raises(UnknownIdError):
+            names.find(unknown)

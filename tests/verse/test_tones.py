@@ -86,11 +86,12 @@ def test_simplified_verse_has_the_readings_of_what_is_written_so(table, simplifi
     readings = [table.readings(each) for each in forms]
     assert readings[0] != readings[1]
     groups = [each.rhymes for each in readings]
-    if readings[0].tone is readings[1].tone:  # either may be meant: what both have is sure
-        assert simplified.readings(written) == Readings(readings[0].tone, groups[0] & groups[1])
-    else:
-        assert simplified.readings(written) == Readings(Tone.EITHER, groups[0] | groups[1])
-    assert (written in simplified.doubtful) == (readings[0].tone is not readings[1].tone)
+    agree = readings[0].tone is readings[1].tone
+    tone = readings[0].tone if agree else Tone.EITHER
+    assert simplified.readings(written) == Readings(tone, groups[0] | groups[1])
+    assert (written in simplified.doubtful) is not agree
+    # Either may be meant: verse is made to rhyme in what both have.
+    assert simplified.shared[written] == table.rhymes(forms[0]) & table.rhymes(forms[1])
     assert simplified.readings(forms[1]) == table.readings(forms[1])
 
 
