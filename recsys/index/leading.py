@@ -133,7 +133,7 @@ class LeadingDirections:
         """
         heads = np.stack([np.einsum("i,ij->j", query, self.directions) for query in queries])
         assert np.isfinite(heads).all(), "a query is not finite"
-        about = np.where(permitted, np.float32(0) if added is None else added, -np.inf)
+        about = None if added is None else np.where(permitted, added, -np.inf)
         found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
         start = 0
         for stage in self.stages[-1:] if added is None else self.stages:
@@ -141,7 +141,12 @@ class LeadingDirections:
             if not left:
                 break
             looked = slice(start, stage.n_directions)
-            about[left] += products(heads[left, looked], self.heads[:, looked])
+            product = products(heads[left, looked], self.heads[:, looked])
+            if about is None:  # the one stage
+                about = product
+                about[~permitted] = -np.inf
+            else:
+                about[left] += product
             for row in left:
                 head = heads[row, : stage.n_directions]
                 bonus = None if added is None else added[row]
@@ -175,10 +180,10 @@ class LeadingDirections:
         scores = scores_of(likely, vectors, query, added)
         if len(likely) < k:  # all that is permitted is here
             return likely, scores
-        seen = self.directions[:, : stage.n_directions]
-        tail = np.linalg.norm(query - np.einsum("ij,j->i", seen, head))
+        square = float(query @ query)
+        tail = np.float32(np.sqrt(max(square - float(head @ head), 0.0) + ROUNDING * square))
         at_most = about + stage.tails * tail
-        at_most += self.lengths * (ROUNDING * np.linalg.norm(query))
+        at_most += self.lengths * np.float32(ROUNDING * np.sqrt(square))
         if added is not None:
             at_most += ROUNDING * np.abs(added)
         at_most[likely] = -np.inf  # scored already
