@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Pinned where the project installs itself; setup.cfg gives the range that users may have.
 TORCH := torch==2.13.0
-# The fast suite's files, side by side; the slow suite kills and times processes, one after the other.
+# Tests of one file stay together: they share what is made once.
 IN_PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 # The distribution's browser, where it may be installed: for the explorer page's tests.
 APT_CHROMIUM := { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium; }
@@ -20,14 +20,14 @@ demo-poems: $(VENV)/.installed-verse
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not slow" $(IN_PARALLEL)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(IN_PARALLEL)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" $(IN_PARALLEL)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(IN_PARALLEL)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
