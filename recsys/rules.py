@@ -73,12 +73,7 @@ class Rules:
             parse_where(self.where)
         if self.at_most is not None:
             object.__setattr__(self, "at_most", _checked_limit(self.at_most))
-        for name in ("diversity", "popularity"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                raise ConfigError(f"{name} is {value!r}, expected a number")
-        if not 0 <= self.diversity <= 1:
-            raise ConfigError(f"diversity is {self.diversity}, expected from 0 to 1")
+        check_range("diversity", self.diversity, at_least=0, at_most=1)
         check_range(
             "popularity", self.popularity, at_least=-MOST_POPULARITY, at_most=MOST_POPULARITY
         )

@@ -1,6 +1,7 @@
 """Checks that the records of settings share: a wrong value is refused with its key."""
 
 import math
+import numbers
 from typing import Any
 
 from recsys.errors import ConfigError
@@ -33,7 +34,7 @@ def check_range(
     below: float | None = None,
     at_most: float | None = None,
 ) -> None:
-    """Refuse a number that is not finite or out of bounds.
+    """Refuse what is no number, not finite, or out of bounds.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def check_range(
     ------
     ConfigError
     """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ConfigError(f"{key} is {value!r}, expected a number")
     if at_most is None and isinstance(value, int):
         at_most = LARGEST_COUNT if value > LARGEST_COUNT else None
     good = math.isfinite(value)

@@ -81,7 +81,7 @@ def test_the_fingerprint_tells_rules_apart_but_not_the_order_of_ids():
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"diversity": 1.5}, "diversity is 1.5, expected from 0 to 1"),
+        ({"diversity": 1.5}, "diversity is 1.5, expected at least 0 and at most 1"),
         ({"popularity": float("nan")}, "popularity is nan, expected a finite number"),
         ({"popularity": -1e39}, "popularity is -1e\\+39, expected at least -100"),
         ({"at_most": "artist"}, "at_most is 'artist', expected a column and a whole number"),

@@ -270,7 +270,7 @@ def test_rules_on_attributes_and_on_lists(cli, made, titles_file):
         (("--where", "gendre = 'x'"), "items have no column 'gendre'; did you mean 'genre'?"),
         (("--at-most", "genre"), "--at-most 'genre': expected N:COLUMN, such as 2:artist"),
         (("--at-most", "1:artist"), "items have no column 'artist'"),
-        (("--diversity", "2"), "diversity is 2.0, expected from 0 to 1"),
+        (("--diversity", "2"), "diversity is 2.0, expected at least 0 and at most 1"),
     ],
 )
 def test_rules_that_cannot_be_kept_are_refused(cli, made, words, message):
