@@ -169,7 +169,7 @@ def main() -> None:
         store = open_interactions(workspace / "interactions")
         users, items = store.interactions.users.ids, store.interactions.items.ids
         asking = np.random.default_rng(1).permutation(users)[:REQUESTS]
-        gc.freeze()  # else the collector looks through all modules for 200 ms while requests are due
+        gc.freeze()  # else the collector stops for 200 ms while requests are due
         liked = [str(items[0])] if options.changed else []
         requests = [request_of(str(each), liked, options.k, options.port) for each in asking]
         with service(workspace, options.port, cores[-1]) as process:

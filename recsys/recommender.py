@@ -346,8 +346,10 @@ class Recommender:
             ranking = self.index.item_directions.search(query, k + 1, added=added)
         return self._neighbours(item, self.items, ranking, k, self.titles)
 
-    def similar_users(self, user: str, k: int = 10) -> list[Neighbour]:
-        """Find the users (as of the index) whose latent codes point the same way.
+    def similar_users(
+        self, user: str, k: int = 10, history: csr_array | None = None
+    ) -> list[Neighbour]:
+        """Find the users (as of the index) whose codes point as the user's, or `history`'s, does.
 
         Raises
         ------
@@ -358,8 +360,9 @@ class Recommender:
         check_k(k)
         self.vae.require_codes("users are compared")
         user = checked_id(user)
-        code = self.vae.encode(self.histories(self.users.positions([user])))
-        ranking = self.index.user_directions.search(unit_vectors(code), k + 1)
+        if history is None:
+            history = self.histories(self.users.positions([user]))
+        ranking = self.index.user_directions.search(unit_vectors(self.vae.encode(history)), k + 1)
         return self._neighbours(user, self.index.users, ranking, k, {})
 
     def _liked(self, items: Sequence[str]) -> csr_array:
@@ -392,7 +395,5 @@ class Recommender:
             for position, score in zip(ranking.positions[0], ranking.scores[0], strict=True)
             if position >= 0 and ids.ids[position] != query
         ]
-        return [
-            Neighbour(each, rank, score, titles.get(each))
-            for rank, (each, score) in enumerate(found[:k], start=1)
-        ]
+        nearest = enumerate(found[:k], start=1)
+        return [Neighbour(each, rank, score, titles.get(each)) for rank, (each, score) in nearest]

@@ -220,8 +220,8 @@ def _add_recommending(app: FastAPI, served: Served) -> None:
 
     @app.get("/similar/users/{user:path}", response_model=schemas.SimilarUsers, tags=["similar"])
     async def similar_users(user: str, k: NumberAsked = 10) -> Response:
-        """Find the users (as of the index) whose latent codes point the same way."""
-        find = partial(served.current.recommender.similar_users, user, k)
+        """Find the users (as of the index) who are like one, with all that has happened."""
+        find = partial(served.current.similar_users, user, k)
         return _answer(neighbours_record(user, await _in_thread(find), "user", k))
 
 

@@ -15,7 +15,7 @@ from recsys.data.event_store import Event, EventStore
 from recsys.data.folding import EVENTS_THROUGH
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
-from recsys.recommendation import RecommendationList, record_of
+from recsys.recommendation import Neighbour, RecommendationList, record_of
 from recsys.recommender import Recommender
 from recsys.rules import Manner
 from recsys.serving.attributes import Attributes
@@ -196,13 +196,27 @@ class Generation:
         values = np.array([value_of[each] for each in columns], dtype=np.float32)
         return History(np.array(columns, dtype=np.int64), values, row, met)
 
-    def _ranked(
-        self, names: Sequence[str | None], histories: Sequence[History], manner: Manner
-    ) -> list[RecommendationList]:
+    def similar_users(self, user: str, k: int) -> list[Neighbour]:
+        """Find the users whose codes point as this one's does with all that has happened.
+
+        Raises
+        ------
+        RecsysError
+            As of `history` and `Recommender.similar_users`.
+        """
+        matrix = self._matrix([self.history(user)])
+        return self.recommender.similar_users(user, k, matrix)
+
+    def _matrix(self, histories: Sequence[History]) -> csr_array:
         indptr = np.cumsum([0, *(len(each.columns) for each in histories)])
         columns = np.concatenate([each.columns for each in histories])
         values = np.concatenate([each.values for each in histories])
         shape = (len(histories), len(self.recommender.items))
+        return csr_array((values, columns, indptr), shape=shape)
+
+    def _ranked(
+        self, names: Sequence[str | None], histories: Sequence[History], manner: Manner
+    ) -> list[RecommendationList]:
         met = None
         if manner.n_new:
             store = self.recommender.store
@@ -211,7 +225,7 @@ class Generation:
             ]
         return self.recommender.lists_of(
             names,
-            csr_array((values, columns, indptr), shape=shape),
+            self._matrix(histories),
             manner,
             met,
             np.array([each.row for each in histories], dtype=np.int64),

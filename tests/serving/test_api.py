@@ -286,6 +286,15 @@ def test_a_new_user_is_known_from_the_first_event_on(client, recommender):
     assert found == [each.item for each in expected.items]
 
 
+def test_who_is_like_a_user_follows_from_the_events_too(client, recommender):
+    events = [{"user": "zoe", "item": str(recommender.items.ids[0]), "value": 5}]
+    assert client.get("/similar/users/zoe").status_code == 404
+    client.post("/events", json={"events": events})
+    expected = recommender.similar_users("zoe", 3, recommender._liked([events[0]["item"]]))
+    found = client.get("/similar/users/zoe", params={"k": 3}).json()["items"]
+    assert [each["user"] for each in found] == [each.id for each in expected]
+
+
 def test_a_new_user_of_unknown_items_gets_what_is_popular(client):
     client.post("/events", json={"events": [{"user": "zoe", "item": "new", "value": 5}]})
     found = client.post("/recommend", json={"user": "zoe", "k": 2}).json()
