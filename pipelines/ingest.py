@@ -114,7 +114,8 @@ def ingest(
     the same letters as an earlier one.
 
     With --from-events the interactions that `recsys serve` has kept become rows like any other.
-    They stay in WORKSPACE/events.sqlite too: give --from-events again with a new SOURCE.
+    They stay in WORKSPACE/events.sqlite too: give --from-events again with a new SOURCE. Those of
+    users or items that the filters drop are looked at again the next time.
     """
     from recsys.data.artefact import open_interactions, save_interactions
     from recsys.data.filters import filter_events
@@ -150,6 +151,12 @@ def ingest(
             },
         )
     _tell(reading, dropped)
+    n_waiting = _n_waiting(reading, events)
+    if n_waiting:
+        note(
+            f"  {counted(n_waiting, 'event')} of users or items that were dropped: kept in "
+            f"{session.workspace.events}, and looked at again by the next --from-events"
+        )
     note(f"kept {_size(events, reading)} in {session.workspace.interactions}")
     for line in replaced:
         note(f"  {line}")
@@ -161,6 +168,13 @@ def ingest(
     if reading.item_table is not None:
         missing = clause(_missing_titles(events, reading.item_table), "item", "has", "have")
         note(f"  of these, {missing} no title in {reading.item_source}")
+
+
+def _n_waiting(reading: Reading, kept: "Events") -> int:
+    """How many of the events that arrived belong to nobody, or to no item, that is kept."""
+    from recsys.data.folding import has_rows
+
+    return sum(not has_rows(kept, event) for event in reading.arrived)
 
 
 def _tell(reading: Reading, dropped: "tuple[Dropped, ...]") -> None:

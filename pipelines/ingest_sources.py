@@ -15,6 +15,7 @@ from .reading import read_file
 
 if TYPE_CHECKING:
     from recsys.data.artefact import InteractionStore
+    from recsys.data.event_store import Event
     from recsys.data.filters import FilterConfig
     from recsys.data.interactions import Events
     from recsys.data.poem_files import PoemReport
@@ -51,6 +52,7 @@ class Reading:
     item_table: pd.DataFrame | None = None
     item_source: Path | None = None
     poems: "list[Poem]" = field(default_factory=list)
+    arrived: "list[Event]" = field(default_factory=list)
     users: str = "user"
     items: str = "item"
     rows: str = "row"
@@ -171,19 +173,27 @@ def losses_of(report: "ReadReport") -> Losses:
 def with_arrived(reading: Reading, path: Path) -> Reading:
     """Fold in the events that the rows do not hold yet."""
     from recsys.data.event_store import EventStore
-    from recsys.data.folding import EVENTS_THROUGH, with_events
+    from recsys.data.folding import (
+        EVENTS_STORE,
+        EVENTS_THROUGH,
+        folded_through,
+        waiting_events,
+        with_events,
+    )
 
     store = EventStore(path)
-    last = store.last_position
-    arrived = store.between(int(reading.config.get(EVENTS_THROUGH, 0)), last)
+    last, identity = store.last_position, store.identity
+    through = folded_through(reading.config, store)
+    arrived = waiting_events(reading.events, store, through, last)
     store.close()
     events, n_replaced = with_events(reading.events, arrived)
     return replace(
         reading,
         events=events,
         origin=f"{reading.origin}, and {counted(len(arrived), 'event')} of {path}",
-        config={**reading.config, EVENTS_THROUGH: last},
+        config={**reading.config, EVENTS_THROUGH: last, EVENTS_STORE: identity},
         n_rows=reading.n_rows + len(arrived),
+        arrived=arrived,
         losses=[
             *reading.losses,
             (n_replaced, "rows and events of a user and item that came again"),

@@ -147,12 +147,12 @@ def _with_events(state: StageState, workspace: Workspace) -> StageState:
     if state.stage != "ingest" or state.state == "damaged" or not workspace.events.exists():
         return state
     from recsys.data.event_store import EventStore
-    from recsys.data.folding import EVENTS_THROUGH
+    from recsys.data.folding import folded_through
 
     folder = storage.existing_folder(workspace.interactions)
-    through = 0 if folder is None else storage.read_manifest(folder).config.get(EVENTS_THROUGH, 0)
+    config = {} if folder is None else storage.read_manifest(folder).config
     store = EventStore(workspace.events)
-    n_waiting = store.last_position - int(through)
+    n_waiting = store.last_position - folded_through(config, store)
     store.close()
     if n_waiting <= 0:
         return state

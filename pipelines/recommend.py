@@ -113,7 +113,8 @@ def recommend(
 ) -> int:
     """Recommend items for known users, for somebody who liked these items, or for histories.
 
-    Rules are applied inside the search: N asked is N given wherever N exist under them.
+    Rules are applied inside the search: N asked is N given wherever N exist under them. What
+    `recsys serve` was told since counts once `recsys ingest --from-events` has read it.
     """
     from recsys.recommender import Recommender
 

@@ -128,9 +128,9 @@ def _token(path: Path | None) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"--token-file {path} cannot be read: {error}") from error
     else:
-        token, source = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
-        if not token:
+        if TOKEN_VARIABLE not in os.environ:
             return None
+        token, source = os.environ[TOKEN_VARIABLE], TOKEN_VARIABLE
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise DataError(
             f"the token in {source} must be {SHORTEST_TOKEN} or more plain characters; make one "

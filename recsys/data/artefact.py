@@ -63,16 +63,20 @@ class InteractionStore:
         users = np.repeat(
             np.arange(self.interactions.n_users, dtype=np.int32), np.diff(matrix.indptr)
         )
-        has_times = "timestamps.npy" in self.artefact.manifest.files
         return Events(
             users=self.interactions.users,
             items=self.interactions.items,
             user_positions=users[order],
             item_positions=matrix.indices[order].astype(np.int32),
             values=matrix.data[order],
-            timestamps=self._array("timestamps")[order] if has_times else None,
+            timestamps=self._array("timestamps")[order] if self.has_times else None,
             value_kind=self.value_kind,
         )
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the data say when each interaction was."""
+        return "timestamps.npy" in self.artefact.manifest.files
 
     def titles(self) -> dict[str, str]:
         """Item id -> title, for the items that have one."""
@@ -95,7 +99,7 @@ class InteractionStore:
 
     def timestamps_of(self, user_position: int) -> NDArray[np.float64] | None:
         """Times of one user's history, in the order of its row; None where the data has none."""
-        if "timestamps.npy" not in self.artefact.manifest.files:
+        if not self.has_times:
             return None
         start, stop = self.interactions.matrix.indptr[user_position : user_position + 2]
         return np.array(self._array("timestamps")[start:stop])

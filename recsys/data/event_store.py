@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS events (
     key TEXT UNIQUE
 );
 CREATE INDEX IF NOT EXISTS events_of_user ON events (user, position);
+CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL);
+INSERT INTO store SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT * FROM store);
 """
 
 
@@ -142,9 +144,27 @@ class EventStore:
             found.setdefault(event.user, []).append(event)
         return found
 
-    def between(self, after: int, last: int) -> list[Event]:
-        """Give everybody's events with a position above `after` and up to `last`."""
-        return self._select("WHERE position > ? AND position <= ?", (after, last))
+    def up_to(self, last: int) -> Iterator[tuple[int, Event]]:
+        """Give everybody's events up to position `last`, each with its position, oldest first."""
+        if not self._exists():
+            return
+        with self._answering():
+            rows = self._connection().execute(
+                "SELECT position, user, item, value, time, key FROM events WHERE position <= ? "
+                "ORDER BY position",
+                (last,),
+            )
+            for position, *event in rows:
+                yield position, Event(*event)
+
+    @property
+    def identity(self) -> str | None:
+        """What tells this store from any other that is put in its place; None where it is none."""
+        if not self._exists():
+            return None
+        with self._answering():
+            (found,) = self._connection().execute("SELECT id FROM store").fetchone()
+            return str(found)
 
     @property
     def last_position(self) -> int:

@@ -1,18 +1,61 @@
 """Events that arrived one by one, folded into the rows of a file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.data.artefact import InteractionStore
 from recsys.data.collecting import merge_duplicates
-from recsys.data.event_store import Event
+from recsys.data.event_store import Event, EventStore
 from recsys.data.ids import IdMap
 from recsys.data.interactions import Events
 from recsys.data.times import unit_of
 
 EVENTS_THROUGH = "events_through"
-"""In the manifest of interactions: the position of the last event that was folded in."""
+EVENTS_STORE = "events_store"
+"""In the manifest of interactions: the position of the last event that was folded in, and of which
+store it is."""
+
+
+def folded_through(config: Mapping[str, Any], store: EventStore) -> int:
+    """Position of the last event of a store that was looked at when interactions were made.
+
+    Parameters
+    ----------
+    config : mapping
+        Of the interactions' manifest.
+    store : EventStore
+
+    Returns
+    -------
+    int
+        0 where it is another store than the one that was folded in then.
+    """
+    through, identity = int(config.get(EVENTS_THROUGH, 0)), config.get(EVENTS_STORE)
+    if identity is None:  # data of an older version do not say which
+        return through if through <= store.last_position else 0
+    return through if identity == store.identity else 0
+
+
+def waiting_events(rows: Events, store: EventStore, through: int, last: int) -> list[Event]:
+    """Give the events that the rows do not hold, oldest first.
+
+    These are the ones after position `through` and up to `last`, and older ones whose user or
+    item has no row: the filters left them out when they were too few, and may not with those that
+    have come since.
+    """
+    return [
+        event
+        for position, event in store.up_to(last)
+        if position > through or not has_rows(rows, event)
+    ]
+
+
+def has_rows(rows: Events, event: Event) -> bool:
+    """Whether an event's user and item both have rows."""
+    return rows.users.position(event.user) >= 0 and rows.items.position(event.item) >= 0
 
 
 def with_events(rows: Events, arrived: Sequence[Event]) -> tuple[Events, int]:
@@ -56,6 +99,35 @@ def with_events(rows: Events, arrived: Sequence[Event]) -> tuple[Events, int]:
             value_kind=rows.value_kind,
         )
     )
+
+
+def latest(store: InteractionStore, user: str, since: Sequence[Event]) -> Sequence[Event]:
+    """Order one user's events as folding them in would have them count, the last one most.
+
+    Where the data say when each interaction was, so do the events: they are ordered by time, and
+    those that are older than the user's row of the same item, which stays, are left out.
+
+    Parameters
+    ----------
+    store : InteractionStore
+    user : str
+    since : sequence of Event
+        As they arrived.
+    """
+    if not store.has_times or store.value_kind == "weight":  # weights add up in any order
+        return since
+    position = store.interactions.users.position(user)
+    time_of: dict[str, float] = {}
+    if position >= 0:
+        matrix = store.interactions.matrix
+        row = slice(*matrix.indptr[position : position + 2])
+        times = store.timestamps_of(position)
+        assert times is not None
+        seconds = times / unit_of(float(np.median(times))).per_second
+        items = store.interactions.items.ids[matrix.indices[row]]
+        time_of = dict(zip(items, seconds.tolist(), strict=True))
+    newer = (event for event in since if event.time >= time_of.get(event.item, -np.inf))
+    return sorted(newer, key=lambda event: event.time)
 
 
 def _joined(

@@ -14,6 +14,7 @@ looks for it anywhere in the cell, in capitals or not.
 """
 
 import difflib
+import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -89,6 +90,7 @@ class Comparison:
 
     def _numbers(self, cells: "pd.Series[str]") -> "pd.Series[float]":
         numbers: pd.Series[float] = pd.to_numeric(cells, errors="coerce")
+        numbers = numbers.where(np.isfinite(numbers))  # a film may be called Infinity
         first = next((each for each in cells if each), None)
         if first is not None and numbers.isna().all():
             raise ConfigError(
@@ -233,6 +235,8 @@ class _Parser:
             return Comparison(column.text, compared.text, value.text.replace("''", "'"))
         if compared.text == "contains":
             return Comparison(column.text, "contains", value.text)
+        if not math.isfinite(float(value.text)):
+            raise _wrong(self.text, value.at, "a number is too large")
         return Comparison(column.text, compared.text, float(value.text))
 
     def _take(self, kinds: Sequence[str], noun: str) -> Token:

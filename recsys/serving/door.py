@@ -50,7 +50,10 @@ class Door:
             return
         if scope["method"] == "HEAD":
             # Answered as GET is; the server itself leaves the body out.
-            scope = {**scope, "method": "GET"}
+            asked = {**scope, "method": "GET"}
+            await self(asked, receive, send)
+            scope["route"] = asked.get("route")  # what it is counted by
+            return
         headers = dict(scope["headers"])
         refusal = self._refusal(scope, headers)
         if refusal is None and scope["method"] in ("POST", "PUT", "PATCH"):

@@ -1,6 +1,6 @@
 """One loaded workspace behind the service; a newer one takes its place whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.event_store import Event, EventStore
-from recsys.data.folding import EVENTS_THROUGH
+from recsys.data.folding import folded_through, latest
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
 from recsys.recommendation import Neighbour, RecommendationList, record_of
@@ -107,7 +107,7 @@ class Generation:
         # Whatever is read later could by then have been replaced on disk.
         index = generation.recommender.index
         _ = (index.item_directions, index.user_directions, index.user_lengths, index.users)
-        _ = (generation.attributes, generation.poems)
+        _ = (generation.attributes, generation.poems, generation._events_through)
         return generation
 
     @property
@@ -128,7 +128,7 @@ class Generation:
         events: Mapping[str, Sequence[Event]] = {}
         unreadable = None
         try:
-            events = self.events.of_users(users, self._events_through)
+            events = self._events_of(users)
         except RecsysError as error:
             unreadable = error
         histories: dict[int, History] = {}
@@ -181,7 +181,7 @@ class Generation:
         row = -1
         if user is not None:
             if events is None:
-                events = self.events.of_users([user], self._events_through)
+                events = self._events_of({user})
             since = events.get(user, ())
             value_of, met = self._history_of(user, since)
             if not since and not items:
@@ -249,7 +249,7 @@ class Generation:
         kind = recommender.store.value_kind
         adds_up = kind == "weight"
         met = set()
-        for event in since:
+        for event in latest(recommender.store, user, since):
             column = recommender.items.position(event.item)
             if event.value < self._least_value:
                 # The latest rating counts, and it is no liking any more.
@@ -262,10 +262,19 @@ class Generation:
                 value_of[column] = before + (1.0 if kind == "none" else event.value)
         return value_of, frozenset(met)
 
+    def _events_of(self, users: Collection[str]) -> dict[str, list[Event]]:
+        """Give what has happened since the workspace's data, and of users without rows there, all.
+
+        The filters of `recsys ingest` left those out; what they did counts here nevertheless.
+        """
+        with_rows = {user for user in users if self.recommender.users.position(user) >= 0}
+        found = self.events.of_users(with_rows, self._events_through)
+        return found | self.events.of_users([user for user in users if user not in with_rows])
+
     @cached_property
     def _events_through(self) -> int:
         """Position of the last event that the workspace's histories hold already."""
-        return int(self.recommender.store.artefact.manifest.config.get(EVENTS_THROUGH, 0))
+        return folded_through(self.recommender.store.artefact.manifest.config, self.events)
 
     @cached_property
     def _least_value(self) -> float:

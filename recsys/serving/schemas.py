@@ -44,7 +44,9 @@ class RulesAsked(Strict):
 
     allow: Annotated[list[Id], Field(max_length=MOST_IDS)] | None = None
     deny: Annotated[list[Id], Field(max_length=MOST_IDS)] = []
-    where: Annotated[str, Field(max_length=LONGEST_TEXT, examples=["year >= 1990"])] | None = None
+    where: (
+        Annotated[str, Field(max_length=LONGEST_TEXT, examples=["release_year >= 1990"])] | None
+    ) = None
     at_most: AtMost | None = None
     diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
     popularity: Annotated[float, Field(ge=-MOST_POPULARITY, le=MOST_POPULARITY)] = 0.0
@@ -80,11 +82,10 @@ class MannerAsked(Strict):
         Raises
         ------
         ConfigError
-            `where` cannot be read.
+            `where` cannot be read, or `new` is more than k.
         """
-        n_reasons, n_new = N_REASONS if self.why else 0, min(self.new, self.k)
-        rules = self.rules.rules()
-        return Manner(self.k, self.exclude_seen, rules, n_reasons, self.explore, n_new)
+        n_reasons, rules = N_REASONS if self.why else 0, self.rules.rules()
+        return Manner(self.k, self.exclude_seen, rules, n_reasons, self.explore, self.new)
 
 
 class RecommendAsked(MannerAsked):
@@ -127,7 +128,9 @@ class EventsAsked(Strict):
     """Interactions that happened; they count at once, and in the next training."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"events": [{"user": "196", "item": "50", "key": "e1"}]}]}
+        json_schema_extra={
+            "examples": [{"events": [{"user": "196", "item": "50", "value": 5, "key": "e1"}]}]
+        }
     )
 
     events: Annotated[list[EventAsked], Field(min_length=1, max_length=MOST_EVENTS)]

@@ -35,7 +35,18 @@ def test_events_come_back_in_their_order(store):
     assert [each.item for each in of_user(store, "ann")] == ["b", "a"]
     assert of_user(store, "ann", after=1) == [event(item="a")]
     assert store.last_position == 3
-    assert store.between(1, 2) == [event("bob")]
+    assert list(store.up_to(2)) == [(1, event(item="b")), (2, event("bob"))]
+
+
+def test_a_store_is_told_from_another_in_its_place(store, tmp_path):
+    assert store.identity is None
+    store.append([event()])
+    again = EventStore(store.path)
+    other = EventStore(tmp_path / "other.sqlite")
+    other.append([event()])
+    assert store.identity == again.identity != other.identity
+    again.close()
+    other.close()
 
 
 def test_users_are_looked_up_together_each_with_its_own(store):

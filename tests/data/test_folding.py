@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from recsys.data.event_store import Event
-from recsys.data.folding import with_events
+from recsys.data.event_store import Event, EventStore
+from recsys.data.folding import (
+    EVENTS_STORE,
+    EVENTS_THROUGH,
+    folded_through,
+    waiting_events,
+    with_events,
+)
 from recsys.data.readers import read_events
 
 
@@ -86,3 +92,35 @@ def test_events_take_the_unit_of_the_rows(read, per_second):
     assert n_replaced == 1
     latest = max(rows_of(found), key=lambda each: each[3])
     assert latest == ("u", "a", 5.0, 1_767_225_600.0 * per_second)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of three events."""
+    found = EventStore(tmp_path / "events.sqlite")
+    arrived = [Event("ann", "x", 1, 1), Event("bob", "x", 1, 2), Event("ann", "new", 1, 3)]
+    found.append([*arrived, Event("ann", "y", 1, 4)])
+    yield found
+    found.close()
+
+
+def test_a_position_counts_of_its_own_store_alone(store, tmp_path):
+    config = {EVENTS_THROUGH: 2, EVENTS_STORE: store.identity}
+    assert folded_through(config, store) == 2
+    other = EventStore(tmp_path / "other.sqlite")
+    assert folded_through(config, other) == 0
+    other.append([Event("zoe", "x", 1, 1)] * 5)
+    assert folded_through(config, other) == 0
+    other.close()
+
+
+def test_older_data_do_not_say_which_store_they_hold(store):
+    assert [folded_through({EVENTS_THROUGH: n}, store) for n in (0, 4, 5)] == [0, 4, 0]
+    assert folded_through({}, store) == 0
+
+
+def test_what_the_filters_left_out_waits_with_what_came_since(read, store):
+    rows = read("user_id,item_id\nann,x\nann,y\n")
+    said = [(each.user, each.item) for each in waiting_events(rows, store, through=3, last=4)]
+    assert said == [("bob", "x"), ("ann", "new"), ("ann", "y")]
+    assert waiting_events(rows, store, through=4, last=1) == []

@@ -82,3 +82,10 @@ def test_a_rule_that_does_not_fit_the_table_is_refused(text, message):
 def test_a_column_that_holds_nothing_passes_no_number():
     empty = FILMS.assign(year="")
     assert not parse_where("year > 0").mask(empty).any()
+
+
+def test_a_number_is_finite():
+    table = pd.DataFrame({"title": ["Infinity", "1984", "nan"]})
+    assert parse_where("title > 1").mask(table).tolist() == [False, True, False]
+    with pytest.raises(ConfigError, match="a number is too large"):
+        parse_where("title > 1e400")

@@ -17,6 +17,12 @@ def kept(changeable):
     return changeable
 
 
+def test_an_empty_token_lets_nobody_in(cli, made, monkeypatch):
+    monkeypatch.setenv("RECSYS_TOKEN", "")
+    found = cli("serve", workspace=made)
+    assert (found.code, "token in RECSYS_TOKEN must be" in found.complaint) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [("short", "must be 16 or more plain characters"), ("é" * 20, "plain characters")],
@@ -90,6 +96,32 @@ def test_the_filters_of_before_hold_for_events_too(cli, kept, sample_file, title
     assert cli("ingest", "--from-events", workspace=kept).code == 0
     items = open_interactions(kept / "interactions").interactions.items
     assert "brand-new" not in items  # its rating was 2
+
+
+def test_who_had_too_few_at_first_comes_in_with_what_follows(cli, kept, sample_file):
+    words = ("ingest", sample_file, "--min-user-interactions", "4")
+    assert cli(*words, workspace=kept).code == 0
+    found = cli("ingest", "--from-events", workspace=kept)
+    assert "2 events of users or items that were dropped: kept in" in found.err
+    assert "zoe" not in open_interactions(kept / "interactions").interactions.users
+    store = EventStore(kept / "events.sqlite")
+    store.append([Event("zoe", "002", 5.0, 2e9), Event("zoe", "003", 5.0, 2e9)])
+    store.close()
+    found = cli("ingest", "--from-events", workspace=kept)
+    assert ("and 4 events of" in found.err, "kept in" in found.err) == (True, False)
+    assert len(open_interactions(kept / "interactions").items_of("zoe")) == 4
+
+
+def test_another_store_in_its_place_is_read_from_its_beginning(cli, kept):
+    assert cli("ingest", "--from-events", workspace=kept).code == 0
+    for each in kept.glob("events.sqlite*"):
+        each.unlink()
+    store = EventStore(kept / "events.sqlite")
+    store.append([Event("eve", "001", 5.0, 1e9)])
+    store.close()
+    assert "1 event since" in cli("info", workspace=kept).out
+    assert cli("ingest", "--from-events", workspace=kept).code == 0
+    assert open_interactions(kept / "interactions").items_of("eve") == {"001"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from recsys.data.event_store import Event, EventStore
+from recsys.data.folding import latest
 from recsys.errors import ArtefactError, UnknownIdError
 from recsys.recommendation import record_of
 from recsys.rules import Manner, Rules
@@ -295,6 +296,22 @@ def test_who_is_like_a_user_follows_from_the_events_too(client, recommender):
     assert [each["user"] for each in found] == [each.id for each in expected]
 
 
+def test_of_two_ratings_the_later_one_counts_whenever_it_arrives(client, recommender):
+    user, item = str(recommender.users.ids[3]), str(recommender.items.ids[0])
+    for value, time in ((5, 2e9), (1, 1.9e9)):
+        rating = {"user": user, "item": item, "value": value, "time": time}
+        assert client.post("/events", json={"events": [rating]}).status_code == 201
+    (event,) = latest(recommender.store, user, client.served.events.of_users([user])[user])[-1:]
+    assert (event.value, event.time) == (5, 2e9)
+
+
+def test_an_event_older_than_the_row_of_its_item_counts_for_nothing(client, recommender):
+    user = str(recommender.users.ids[3])
+    item = next(iter(recommender.store.items_of(user)))
+    assert latest(recommender.store, user, [Event(user, item, 1, 0.0)]) == []
+    assert len(latest(recommender.store, user, [Event(user, item, 1, 4e9)])) == 1
+
+
 def test_a_new_user_of_unknown_items_gets_what_is_popular(client):
     client.post("/events", json={"events": [{"user": "zoe", "item": "new", "value": 5}]})
     found = client.post("/recommend", json={"user": "zoe", "k": 2}).json()
@@ -320,6 +337,11 @@ def test_a_full_disk_refuses_events_and_recommends_on(client, recommender, monke
     found = client.post("/events", json={"events": events})
     assert (found.status_code, "full" in found.json()["detail"]) == (503, True)
     assert client.post("/recommend", json={"items": [], "k": 3}).status_code == 200
+
+
+def test_more_new_items_than_places_are_refused(client):
+    found = client.post("/recommend", json={"items": [], "k": 3, "new": 5})
+    assert (found.status_code, "5 of 3 places for new items" in found.text) == (422, True)
 
 
 def test_state(client, recommender):
@@ -387,6 +409,19 @@ def test_events_that_were_folded_in_are_not_counted_twice(client, served_workspa
     assert client.served.reload() is True
     assert client.served.current._events_through == 1
     assert client.get(f"/users/{user}").json()["total"] == length
+
+
+def test_who_was_too_rare_for_the_data_is_known_still(client, served_workspace, recommender):
+    from recsys.pipelines.cli import run
+
+    rating = {"user": "zoe", "item": str(recommender.items.ids[0]), "value": 5}
+    client.post("/events", json={"events": [rating]})
+    before = items_of(client.post("/recommend", json={"user": "zoe"}))
+    words = ["ingest", "--from-events", "--min-user-interactions", "2"]
+    assert run(["--workspace", str(served_workspace), *words]) == 0
+    assert client.served.reload() is True
+    assert "zoe" not in client.served.current.recommender.users
+    assert items_of(client.post("/recommend", json={"user": "zoe"})) == before
 
 
 def test_the_page_comes_whole_and_from_nowhere_else(client):

@@ -106,3 +106,4 @@ def test_a_body_that_is_packed_is_refused_by_name(client):
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/items"])
 def test_whoever_asks_for_the_head_alone_is_answered(client, path):
     assert client.head(path).status_code == 200
+    assert f'method="HEAD",path="{path}",status="200"' in client.get("/metrics").text

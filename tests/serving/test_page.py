@@ -136,10 +136,12 @@ def test_a_rule_leaves_only_what_passes_and_a_bad_one_is_told(page, recommender)
     page.evaluate("document.getElementById('rules').open = true")
     before = titles(page)
     page.fill("#where", "genre = 'Detective'")
+    page.keyboard.press("Enter")
     found = changed(page, before)
     table = recommender.store.item_table.set_index("title")
     assert set(table.loc[found, "genre"]) == {"Detective"}
     page.fill("#where", "")
+    page.keyboard.press("Enter")
     changed(page, found)
 
 

@@ -162,7 +162,7 @@ const recommend = later(async () => {
   const nobody = state.user === null && state.liked.length === 0;
   const query = { items: state.liked };
   if (state.user !== null) query.user = state.user;
-  const k = Math.min(100, Math.max(1, Number(byId("k").value) || 10));
+  const k = Math.min(100, Math.max(1, Math.round(Number(byId("k").value)) || 10));
   try {
     const answer = await ask("recommend", { ...query, k, why: !nobody, rules: rules() });
     if (mine !== state.asked) return;
@@ -170,7 +170,10 @@ const recommend = later(async () => {
     remember(answer.items);
     showList(answer, nobody);
   } catch (error) {
-    if (mine === state.asked) tell(error.message);
+    if (mine !== state.asked) return;
+    tell(error.message);
+    byId("list-title").textContent = "Recommendations";
+    replaceIn(byId("list"));
   }
 }, 60);
 
@@ -525,7 +528,8 @@ function onePoem(poem) {
 function route() {
   const [, name = "", ...rest] = location.hash.split("/");
   const views = { map: "map", poems: "poems", item: "item" };
-  const chosen = views[name] || "recommend";
+  const hasPoems = state.ready && (state.ready.poems || state.ready.verse);
+  const chosen = name === "poems" && !hasPoems ? "recommend" : views[name] || "recommend";
   for (const each of ["recommend", "item", "map", "poems"]) byId(each).hidden = each !== chosen;
   document.querySelectorAll("nav a").forEach((each) => {
     if (each.dataset.view === chosen) each.setAttribute("aria-current", "page");
@@ -567,7 +571,7 @@ async function start() {
   suggest(byId("liked"), byId("liked-list"), findItems, (chosen) => { like(chosen.key); byId("liked").focus(); });
   for (const dial of ["diversity", "popularity"]) byId(dial).addEventListener("input", () => { showDials(); recommend(); });
   byId("warmth").addEventListener("input", () => { byId("warmth-value").textContent = Number(byId("warmth").value).toFixed(2); });
-  byId("where").addEventListener("input", later(recommend, 400));
+  byId("where").addEventListener("change", recommend); // a rule that is half typed is none
   byId("k").addEventListener("input", recommend);
   byId("reset").addEventListener("click", startAnew);
   byId("similar").addEventListener("submit", findPoems);
