@@ -21,13 +21,14 @@ HOW = {"exact": "exactly", "float16": "in float16", "cells": "by cells"}
     "--kind",
     type=click.Choice(get_args(IndexKind)),
     help="How items are searched: exact looks at every one, float16 and cells at fewer bits and "
-    "then again at the best  [auto: exact up to 200,000 items, then cells]",
+    "then again at the best  [auto: exact up to 200,000 items, then cells, or float16 where they "
+    "miss R]",
 )
 @click.option(
     "--recall",
     type=float,
     metavar="R",
-    help="Of the exact best, the share that cells must find; else every item is searched  [0.99]",
+    help="Of the exact best, the share that must be found; else every item is searched  [0.99]",
 )
 @threads_option
 @stage

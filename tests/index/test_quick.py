@@ -72,6 +72,20 @@ def test_where_cells_do_not_reach_the_recall_every_vector_is_looked_at(
     assert "do not reach a recall of 0.999" in measured.reason
 
 
+def test_not_asked_for_a_kind_float16_is_tried_before_every_vector_is_looked_at(
+    vectors, queries, monkeypatch
+):
+    monkeypatch.setattr(module, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(module, "_probes", lambda index: iter([1 if index.n_probed else 0]))
+    quick, measured = choose_index(vectors, queries, "auto", 0.97)
+    assert (measured.kind, quick.n_cells) == ("float16", 0)
+    assert measured.reason == "cells do not reach a recall of 0.97 on these queries"
+    monkeypatch.setattr(module, "_measure", lambda *_: (0.5, 1.0, 2.0))
+    quick, measured = choose_index(vectors, queries, "auto", 0.97)
+    assert (quick, measured.kind) == (None, "exact")
+    assert measured.reason.startswith("cells and float16 do not reach a recall of 0.97")
+
+
 def test_what_other_queries_do_not_confirm_is_not_taken(vectors, queries, monkeypatch):
     tried = []
 
