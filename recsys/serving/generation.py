@@ -107,7 +107,7 @@ class Generation:
         # Whatever is read later could by then have been replaced on disk.
         index = generation.recommender.index
         _ = (index.item_directions, index.user_directions, index.user_lengths, index.users)
-        _ = (generation.attributes, generation.poems, generation._events_through)
+        _ = (generation.attributes, generation.poems)
         return generation
 
     @property
