@@ -76,7 +76,7 @@ def report(options: argparse.Namespace) -> None:
         flush=True,
     )
     data = make_clicks(options.users, options.items, options.mean_history)
-    config = VAEConfig(values="binary").sized_for(data.n_items)
+    config = VAEConfig(values="binary").sized_for(data.n_items, data.matrix.nnz)
     training = TrainingConfig(
         epochs=options.epochs, batch_size=options.batch, start=options.start
     ).sized_for(data.n_users, data.n_items, sampled=config.softmax == "sampled")

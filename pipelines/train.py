@@ -184,7 +184,7 @@ def _train(session: Session, run: Run) -> None:
     vae_config = _decide_values(settings.vae, store.value_kind)
     kind = settings.model_kind
     n_items = split.train.n_items
-    vae_config = vae_config.sized_for(n_items)
+    vae_config = vae_config.sized_for(n_items, split.train.matrix.nnz)
     training = settings.training.sized_for(
         split.train.n_users, n_items, sampled=vae_config.softmax == "sampled"
     )

@@ -17,6 +17,10 @@ EXACT_SOFTMAX_ITEMS = 100_000
 """Catalogue up to which the softmax is exact when not told otherwise."""
 
 
+USUAL_DROPOUT, DROPOUT_OF_RARE_ITEMS = 0.5, 0.7
+RARE_ITEMS = 30
+"""Interactions an item, on average, below which items are rare: see docs/experiments.md."""
+
 WIDE_CATALOGUE = 30_000
 """Items from which on a step is mostly the update of the items' weights."""
 
@@ -51,8 +55,9 @@ class VAEConfig:
         Widths of the latent code and of the encoder's layers.
     encoder_layers : int
         1 is a shallow encoder; more are added densely (each sees the sum of all before it).
-    dropout : float
-        Share of a history's items that are hidden in training.
+    dropout : float or None
+        Share of a history's items that are hidden in training. None: .5, and .7 where items have
+        fewer than 30 interactions on average.
     members : int or None
         VAEs of different initial weights and noise whose scores are averaged. None: 2, and 1
         where the softmax is sampled: the items of a large catalogue are held once.
@@ -77,7 +82,7 @@ class VAEConfig:
     latent_dim: int = 200
     hidden_dim: int = 600
     encoder_layers: int = 5
-    dropout: float = 0.5
+    dropout: float | None = None
     members: int | None = None
     softmax: Softmax = "auto"
     negatives: int = 8192
@@ -105,10 +110,18 @@ class VAEConfig:
                 f"vae.softmax is 'sampled', but the {self.likelihood} likelihood has none; "
                 "use vae.softmax=auto"
             )
-        check_range("vae.dropout", self.dropout, at_least=0, below=1)
+        if self.dropout is not None:
+            check_range("vae.dropout", self.dropout, at_least=0, below=1)
 
-    def sized_for(self, n_items: int) -> "VAEConfig":
-        """Decide what is left to the size of the catalogue: `softmax` and `members`."""
+    def sized_for(self, n_items: int, n_interactions: int) -> "VAEConfig":
+        """Decide what is left to the size of the data: `softmax`, `members` and `dropout`.
+
+        Examples
+        --------
+        >>> dense, sparse = (VAEConfig().sized_for(10_000, n) for n in (500_000, 200_000))
+        >>> dense.dropout, sparse.dropout, sparse.members
+        (0.5, 0.7, 2)
+        """
         softmax = self.softmax
         if softmax == "auto":
             large = n_items > EXACT_SOFTMAX_ITEMS and self.likelihood == "multinomial"
@@ -116,7 +129,11 @@ class VAEConfig:
         members = self.members
         if members is None:
             members = 2 if softmax == "exact" else 1
-        return replace(self, softmax=softmax, members=members)
+        dropout = self.dropout
+        if dropout is None:
+            is_rare = n_interactions < RARE_ITEMS * n_items
+            dropout = DROPOUT_OF_RARE_ITEMS if is_rare else USUAL_DROPOUT
+        return replace(self, softmax=softmax, members=members, dropout=dropout)
 
     @property
     def predicts_ratings(self) -> bool:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, silu
 
-from recsys.vae.config import VAEConfig
+from recsys.vae.config import USUAL_DROPOUT, VAEConfig
 
 MOST_DENSE = 2**26
 """Users x items up to which a CUDA device multiplies the histories with their zeros, 256 MB of
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_items: int, config: VAEConfig) -> None:
         super().__init__()
-        self.dropout = config.dropout
+        self.dropout = USUAL_DROPOUT if config.dropout is None else config.dropout
         width = config.hidden_dim
         bound = 1 / max(1, n_items) ** 0.5
         self.item_embeddings = nn.Parameter(torch.empty(n_items, width).uniform_(-bound, bound))

@@ -96,7 +96,7 @@ def train(
         The checkpoint is damaged, or of other data or settings.
     """
     check_data(interactions, config)
-    config = config.sized_for(interactions.n_items)
+    config = config.sized_for(interactions.n_items, interactions.matrix.nnz)
     training = training.sized_for(
         interactions.n_users, interactions.n_items, sampled=config.softmax == "sampled"
     )

@@ -7,7 +7,13 @@ import torch
 from recsys.vae.config import TrainingConfig, VAEConfig
 
 SMALL = VAEConfig(
-    values="binary", latent_dim=4, hidden_dim=8, encoder_layers=2, kl_weight=0.01, members=1
+    values="binary",
+    latent_dim=4,
+    hidden_dim=8,
+    encoder_layers=2,
+    kl_weight=0.01,
+    dropout=0.5,
+    members=1,
 )
 SHORT = TrainingConfig(epochs=4, batch_size=8, learning_rate=0.01, validate_every=1, seed=3)
 

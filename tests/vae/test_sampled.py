@@ -184,12 +184,12 @@ def test_a_sampled_training_learns_almost_what_an_exact_one_learns(split):
 
 
 def test_size_decides_what_is_left_to_it():
-    assert VAEConfig().sized_for(EXACT_SOFTMAX_ITEMS).softmax == "exact"
-    assert [VAEConfig().sized_for(n).members for n in (10, 100_000, 100_001)] == [2, 2, 1]
-    large = VAEConfig().sized_for(EXACT_SOFTMAX_ITEMS + 1)
+    assert VAEConfig().sized_for(EXACT_SOFTMAX_ITEMS, 10**6).softmax == "exact"
+    assert [VAEConfig().sized_for(n, 10**6).members for n in (10, 100_000, 100_001)] == [2, 2, 1]
+    large = VAEConfig().sized_for(EXACT_SOFTMAX_ITEMS + 1, 10**6)
     assert (large.softmax, large.members) == ("sampled", 1)
-    assert VAEConfig(likelihood="gaussian").sized_for(10**6).softmax == "exact"
-    asked = VAEConfig(softmax="exact", members=3).sized_for(10**6)
+    assert VAEConfig(likelihood="gaussian").sized_for(10**6, 10**6).softmax == "exact"
+    asked = VAEConfig(softmax="exact", members=3).sized_for(10**6, 10**6)
     assert (asked.softmax, asked.members) == ("exact", 3)
     sizes = [
         TrainingConfig().sized_for(10**5, n, sampled=n > 10**5).batch_size
