@@ -134,7 +134,7 @@ def ingest(
             store = open_interactions(session.workspace.interactions)
             settings, reading = settings_again(store, settings), read_again(store)
         if from_events:
-            reading = with_arrived(reading, session.workspace.events)
+            reading = with_arrived(reading, session.workspace.events, settings)
         replaced = _replaced(session.workspace.interactions, reading.config["items"])
         events, dropped = filter_events(reading.events, filters_of(settings))
         save_interactions(

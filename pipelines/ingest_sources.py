@@ -170,21 +170,24 @@ def losses_of(report: "ReadReport") -> Losses:
     ]
 
 
-def with_arrived(reading: Reading, path: Path) -> Reading:
+def with_arrived(reading: Reading, path: Path, settings: IngestSettings) -> Reading:
     """Fold in the events that the rows do not hold yet."""
     from recsys.data.event_store import EventStore
     from recsys.data.folding import (
         EVENTS_STORE,
         EVENTS_THROUGH,
         folded_through,
-        waiting_events,
+        waiting,
         with_events,
     )
 
     store = EventStore(path)
     last, identity = store.last_position, store.identity
     through = folded_through(reading.config, store)
-    arrived = waiting_events(reading.events, store, through, last)
+    # Without filters that count, none of the older ones can have been left out for being too few.
+    counts = (settings.min_user_interactions, settings.min_item_interactions) != (1, 1)
+    first = 0 if counts or settings.k_core else through
+    arrived = waiting(reading.events, through, store.between(first, last))
     store.close()
     events, n_replaced = with_events(reading.events, arrived)
     return replace(

@@ -42,6 +42,9 @@ class InteractionStore:
     user_table : DataFrame
         `TABLE_COLUMNS` of the users that are poems, all str; empty where they are none.
     value_kind : {"none", "rating", "weight"}
+    timestamps : float64, shape (n_events,), or None
+        When each interaction was, in the order of the matrix's entries, memory-mapped; None where
+        the data do not say.
     artefact : storage.Artefact
     """
 
@@ -49,6 +52,7 @@ class InteractionStore:
     item_table: pd.DataFrame
     user_table: pd.DataFrame
     value_kind: ValueKind
+    timestamps: NDArray[np.float64] | None
     artefact: storage.Artefact
 
     @property
@@ -59,7 +63,7 @@ class InteractionStore:
     def events(self) -> Events:
         """Bring back the rows in the order of their file."""
         matrix = self.interactions.matrix
-        order = np.argsort(self._array("row_order"))
+        order = np.argsort(_load_array(self.artefact.file("row_order.npy")))
         users = np.repeat(
             np.arange(self.interactions.n_users, dtype=np.int32), np.diff(matrix.indptr)
         )
@@ -69,14 +73,9 @@ class InteractionStore:
             user_positions=users[order],
             item_positions=matrix.indices[order].astype(np.int32),
             values=matrix.data[order],
-            timestamps=self._array("timestamps")[order] if self.has_times else None,
+            timestamps=None if self.timestamps is None else self.timestamps[order],
             value_kind=self.value_kind,
         )
-
-    @property
-    def has_times(self) -> bool:
-        """Whether the data say when each interaction was."""
-        return "timestamps.npy" in self.artefact.manifest.files
 
     def titles(self) -> dict[str, str]:
         """Item id -> title, for the items that have one."""
@@ -99,13 +98,10 @@ class InteractionStore:
 
     def timestamps_of(self, user_position: int) -> NDArray[np.float64] | None:
         """Times of one user's history, in the order of its row; None where the data has none."""
-        if not self.has_times:
+        if self.timestamps is None:
             return None
-        start, stop = self.interactions.matrix.indptr[user_position : user_position + 2]
-        return np.array(self._array("timestamps")[start:stop])
-
-    def _array(self, name: str) -> NDArray[Any]:
-        return _load_array(self.artefact.file(f"{name}.npy"))
+        row = slice(*self.interactions.matrix.indptr[user_position : user_position + 2])
+        return np.array(self.timestamps[row])
 
 
 def rows_of(table: pd.DataFrame, key: str, ids: IdMap) -> pd.DataFrame:
@@ -196,11 +192,15 @@ def open_interactions(path: Path) -> InteractionStore:
             user_table = _load_table(artefact.file(USER_TABLE))[list(TABLE_COLUMNS)]
     except (ValueError, KeyError) as error:  # pyarrow's is a ValueError too
         raise ArtefactError(f"{path} is not whole ({error}); run `{MADE_BY}`") from error
+    timestamps = None
+    if "timestamps.npy" in artefact.manifest.files:
+        timestamps = _load_array(artefact.file("timestamps.npy"))
     return InteractionStore(
         interactions=Interactions(users, items, matrix),
         item_table=item_table,
         user_table=user_table,
         value_kind=artefact.manifest.config["value_kind"],
+        timestamps=timestamps,
         artefact=artefact,
     )
 

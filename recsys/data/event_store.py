@@ -30,8 +30,9 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_of_user ON events (user, position);
 CREATE TABLE IF NOT EXISTS store (id TEXT NOT NULL);
-INSERT INTO store SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT * FROM store);
 """
+
+_NAME = "INSERT INTO store SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT * FROM store)"
 
 
 class Event(NamedTuple):
@@ -69,10 +70,10 @@ class EventStore:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = EventStore(Path(folder) / "events.sqlite")
     ...     store.append([Event("ann", "007", 1.0, 0.0), Event("bob", "x", 1.0, 0.0)])
-    ...     [each.item for each in store.of_users(["ann", "eve"])["ann"]]
+    ...     [(position, event.item) for position, event in store.of_users(["ann", "eve"])["ann"]]
     ...     store.close()
     2
-    ['007']
+    [(1, '007')]
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,40 +123,30 @@ class EventStore:
                     counts.append(connection.total_changes)
             return [after - before for before, after in pairwise(counts)]
 
-    def of_users(self, users: Collection[str], after: int = 0) -> dict[str, list[Event]]:
-        """Give the events of some users with a position above `after`, each user's oldest first.
+    def of_users(self, users: Collection[str]) -> dict[str, list[tuple[int, Event]]]:
+        """Give the events of some users with their positions, each user's oldest first.
 
         Parameters
         ----------
         users : collection of str
             A few hundred at most.
-        after : int
 
         Returns
         -------
-        dict of str to list of Event
+        dict of str to list of (int, Event)
             Without those who have none.
         """
-        found: dict[str, list[Event]] = {}
+        found: dict[str, list[tuple[int, Event]]] = {}
         if not users:
             return found
         asked = ", ".join("?" * len(users))
-        for event in self._select(f"WHERE user IN ({asked}) AND position > ?", (*users, after)):
-            found.setdefault(event.user, []).append(event)
+        for position, event in self._select(f"user IN ({asked})", tuple(users)):
+            found.setdefault(event.user, []).append((position, event))
         return found
 
-    def up_to(self, last: int) -> Iterator[tuple[int, Event]]:
-        """Give everybody's events up to position `last`, each with its position, oldest first."""
-        if not self._exists():
-            return
-        with self._answering():
-            rows = self._connection().execute(
-                "SELECT position, user, item, value, time, key FROM events WHERE position <= ? "
-                "ORDER BY position",
-                (last,),
-            )
-            for position, *event in rows:
-                yield position, Event(*event)
+    def between(self, after: int, last: int) -> Iterator[tuple[int, Event]]:
+        """Give everybody's events with a position above `after` and up to `last`, oldest first."""
+        return self._select("position > ? AND position <= ?", (after, last))
 
     @property
     def identity(self) -> str | None:
@@ -181,15 +172,17 @@ class EventStore:
             self._connections.pop().close()
         self._local = threading.local()
 
-    def _select(self, condition: str, values: tuple[object, ...]) -> list[Event]:
+    def _select(self, condition: str, values: tuple[object, ...]) -> Iterator[tuple[int, Event]]:
         if not self._exists():
-            return []
+            return
         with self._answering():
             rows = self._connection().execute(
-                f"SELECT user, item, value, time, key FROM events {condition} ORDER BY position",
+                "SELECT position, user, item, value, time, key FROM events "
+                f"WHERE {condition} ORDER BY position",
                 values,
             )
-            return [Event(*row) for row in rows]
+            for position, *event in rows:
+                yield position, Event(*event)
 
     def _exists(self) -> bool:
         """Whether anything was ever written; once it is there it stays."""
@@ -208,6 +201,10 @@ class EventStore:
                 # Every commit reaches the disk before it is acknowledged.
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.executescript(_SCHEMA)
+                # Only who writes waits for other writers.
+                if connection.execute("SELECT id FROM store").fetchone() is None:
+                    with connection:
+                        connection.execute(_NAME)
             self._local.connection = connection
         return connection
 

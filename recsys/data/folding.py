@@ -1,6 +1,6 @@
 """Events that arrived one by one, folded into the rows of a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from recsys.data.artefact import InteractionStore
 from recsys.data.collecting import merge_duplicates
 from recsys.data.event_store import Event, EventStore
 from recsys.data.ids import IdMap
-from recsys.data.interactions import Events
+from recsys.data.interactions import Events, Interactions
 from recsys.data.times import unit_of
 
 EVENTS_THROUGH = "events_through"
@@ -39,21 +39,26 @@ def folded_through(config: Mapping[str, Any], store: EventStore) -> int:
     return through if identity == store.identity else 0
 
 
-def waiting_events(rows: Events, store: EventStore, through: int, last: int) -> list[Event]:
-    """Give the events that the rows do not hold, oldest first.
+def waiting(
+    rows: Events | Interactions, through: int, placed: Iterable[tuple[int, Event]]
+) -> list[Event]:
+    """Give the events that the rows do not hold.
 
-    These are the ones after position `through` and up to `last`, and older ones whose user or
-    item has no row: the filters left them out when they were too few, and may not with those that
-    have come since.
+    These are the ones after position `through`, and older ones whose user or item has no row: the
+    filters left them out when they were too few, and may not with those that have come since.
+
+    Parameters
+    ----------
+    rows : Events or Interactions
+    through : int
+        See `folded_through`.
+    placed : iterable of (int, Event)
+        Events with their positions.
     """
-    return [
-        event
-        for position, event in store.up_to(last)
-        if position > through or not has_rows(rows, event)
-    ]
+    return [event for at, event in placed if at > through or not has_rows(rows, event)]
 
 
-def has_rows(rows: Events, event: Event) -> bool:
+def has_rows(rows: Events | Interactions, event: Event) -> bool:
     """Whether an event's user and item both have rows."""
     return rows.users.position(event.user) >= 0 and rows.items.position(event.item) >= 0
 
@@ -114,15 +119,14 @@ def latest(store: InteractionStore, user: str, since: Sequence[Event]) -> Sequen
     since : sequence of Event
         As they arrived.
     """
-    if not store.has_times or store.value_kind == "weight":  # weights add up in any order
+    if not since or store.timestamps is None or store.value_kind == "weight":  # which add up
         return since
     position = store.interactions.users.position(user)
     time_of: dict[str, float] = {}
     if position >= 0:
         matrix = store.interactions.matrix
         row = slice(*matrix.indptr[position : position + 2])
-        times = store.timestamps_of(position)
-        assert times is not None
+        times = np.array(store.timestamps[row])
         seconds = times / unit_of(float(np.median(times))).per_second
         items = store.interactions.items.ids[matrix.indices[row]]
         time_of = dict(zip(items, seconds.tolist(), strict=True))

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.index.cells import build_cells, padded
+from recsys.index.cells import ADDED_AT_ONCE, build_cells, padded, padded_width
 from recsys.index.exact import exact_search, search_blocks
 from recsys.index.files import check_class, map_index, write_index
 from recsys.index.kinds import IndexKind, QuickKind
@@ -18,6 +18,9 @@ from recsys.index.leading import leading_directions
 
 EXACT_UP_TO = 200_000
 """Vectors up to which one exact search takes a few milliseconds, and nothing else is tried."""
+
+MOST_TRIED_IN_FLOAT16 = 4 * 2**30
+"""Bytes of vectors up to which half as many more are taken without being asked for."""
 
 FEWEST_A_CELL = 250
 """On average; past a million vectors cells grow with the root, as faiss's authors advise."""
@@ -62,11 +65,13 @@ class QuickIndex:
     def build(cls, vectors: NDArray[np.float32], kind: QuickKind, seed: int = 0) -> "QuickIndex":
         """Index the rows of a float32 array of shape (n, dim), untuned."""
         if kind == "float16":
-            rows = padded(vectors)
             half = faiss.IndexScalarQuantizer(
-                rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+                padded_width(vectors.shape[1]),
+                faiss.ScalarQuantizer.QT_fp16,
+                faiss.METRIC_INNER_PRODUCT,
             )
-            half.add(rows)
+            for start in range(0, len(vectors), ADDED_AT_ONCE):
+                half.add(padded(vectors[start : start + ADDED_AT_ONCE]))
             return cls(half, 0, max(DEPTHS))
         n = len(vectors)
         n_cells = max(1, min(n // FEWEST_A_CELL, int(4 * n**0.5)))
@@ -201,7 +206,7 @@ def choose_index(
         Of real users; half of them tune, the others measure, and both must reach the recall.
     kind : {"auto", "exact", "float16", "cells"}
         "auto" searches every vector up to 200,000, and beyond by cells of 8-bit vectors; where
-        these miss too much, every one in float16.
+        these miss too much, every one in float16, if that takes no more than 2 GiB.
     recall : float
         What share of the exact best must be found: else every vector is searched.
 
@@ -225,11 +230,12 @@ def choose_index(
     )
     exact = _of_exact(vectors, others, k, "")
     wanted = recall + min(MARGIN, (1 - recall) / 2)
-    kinds: tuple[QuickKind, ...] = ("cells", "float16") if kind == "auto" else (kind,)
+    kinds: tuple[QuickKind, ...] = ("cells",) if kind == "auto" else (kind,)
+    if kind == "auto" and vectors.nbytes <= MOST_TRIED_IN_FLOAT16:
+        kinds = ("cells", "float16")
     reason = f"{n:,} vectors" if kind == "auto" else "asked for"
     for each in kinds:
-        untuned = QuickIndex.build(vectors, each)
-        for tuned in _tunings(untuned, tuning, best_of_tuning, wanted):
+        for tuned in _tunings(QuickIndex.build(vectors, each), tuning, best_of_tuning, wanted):
             reached, median, p95 = _measure(tuned, vectors, others, best)
             if reached >= wanted:
                 figures = (reached, median, p95, exact.median_ms, k, len(others))

@@ -51,8 +51,10 @@ class Door:
         if scope["method"] == "HEAD":
             # Answered as GET is; the server itself leaves the body out.
             asked = {**scope, "method": "GET"}
-            await self(asked, receive, send)
-            scope["route"] = asked.get("route")  # what it is counted by
+            try:
+                await self(asked, receive, send)
+            finally:
+                scope["route"] = asked.get("route")  # what it is counted by
             return
         headers = dict(scope["headers"])
         refusal = self._refusal(scope, headers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.event_store import Event, EventStore
-from recsys.data.folding import folded_through, latest
+from recsys.data.folding import folded_through, latest, waiting
 from recsys.data.ids import IdMap
 from recsys.errors import ConfigError, RecsysError, UnknownIdError
 from recsys.recommendation import Neighbour, RecommendationList, record_of
@@ -263,13 +263,10 @@ class Generation:
         return value_of, frozenset(met)
 
     def _events_of(self, users: Collection[str]) -> dict[str, list[Event]]:
-        """Give what has happened since the workspace's data, and of users without rows there, all.
-
-        The filters of `recsys ingest` left those out; what they did counts here nevertheless.
-        """
-        with_rows = {user for user in users if self.recommender.users.position(user) >= 0}
-        found = self.events.of_users(with_rows, self._events_through)
-        return found | self.events.of_users([user for user in users if user not in with_rows])
+        """Give what the workspace's data do not hold of what happened to each of some users."""
+        rows, through = self.recommender.store.interactions, self._events_through
+        found = self.events.of_users(users)
+        return {user: waiting(rows, through, placed) for user, placed in found.items()}
 
     @cached_property
     def _events_through(self) -> int:

@@ -21,7 +21,7 @@ def event(user="ann", item="007", value=1.0, time=0.0, key=None):
 
 
 def of_user(store, user, after=0):
-    return store.of_users([user], after).get(user, [])
+    return [event for position, event in store.of_users([user]).get(user, []) if position > after]
 
 
 def test_nothing_is_there_at_first_and_asking_makes_no_file(store):
@@ -35,7 +35,7 @@ def test_events_come_back_in_their_order(store):
     assert [each.item for each in of_user(store, "ann")] == ["b", "a"]
     assert of_user(store, "ann", after=1) == [event(item="a")]
     assert store.last_position == 3
-    assert list(store.up_to(2)) == [(1, event(item="b")), (2, event("bob"))]
+    assert list(store.between(1, 2)) == [(2, event("bob"))]
 
 
 def test_a_store_is_told_from_another_in_its_place(store, tmp_path):
@@ -49,10 +49,24 @@ def test_a_store_is_told_from_another_in_its_place(store, tmp_path):
     other.close()
 
 
+def test_who_reads_does_not_wait_for_who_writes(store, monkeypatch):
+    store.append([event()])
+    monkeypatch.setattr("recsys.data.event_store.WAIT_SECONDS", 0.2)
+    writer = sqlite3.connect(store.path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    reader = EventStore(store.path)
+    assert reader.last_position == 1
+    reader.close()
+    writer.close()
+
+
 def test_users_are_looked_up_together_each_with_its_own(store):
     store.append([event(item="b"), event("bob"), event("eve"), event(item="a")])
-    found = store.of_users({"ann", "bob", "zoe"}, after=1)
-    assert found == {"ann": [event(item="a")], "bob": [event("bob")]}
+    found = store.of_users({"ann", "bob", "zoe"})
+    assert found == {
+        "ann": [(1, event(item="b")), (4, event(item="a"))],
+        "bob": [(2, event("bob"))],
+    }
     assert store.of_users([]) == {}
 
 

@@ -8,7 +8,7 @@ from recsys.data.folding import (
     EVENTS_STORE,
     EVENTS_THROUGH,
     folded_through,
-    waiting_events,
+    waiting,
     with_events,
 )
 from recsys.data.readers import read_events
@@ -121,6 +121,6 @@ def test_older_data_do_not_say_which_store_they_hold(store):
 
 def test_what_the_filters_left_out_waits_with_what_came_since(read, store):
     rows = read("user_id,item_id\nann,x\nann,y\n")
-    said = [(each.user, each.item) for each in waiting_events(rows, store, through=3, last=4)]
+    said = [(each.user, each.item) for each in waiting(rows, 3, store.between(0, 4))]
     assert said == [("bob", "x"), ("ann", "new"), ("ann", "y")]
-    assert waiting_events(rows, store, through=4, last=1) == []
+    assert waiting(rows, 4, store.between(0, 1)) == []

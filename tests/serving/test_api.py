@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from recsys.data.event_store import Event, EventStore
-from recsys.data.folding import latest
 from recsys.errors import ArtefactError, UnknownIdError
 from recsys.recommendation import record_of
 from recsys.rules import Manner, Rules
@@ -296,20 +295,32 @@ def test_who_is_like_a_user_follows_from_the_events_too(client, recommender):
     assert [each["user"] for each in found] == [each.id for each in expected]
 
 
+def rated(client, user, item, value, time):
+    rating = {"user": user, "item": item, "value": value, "time": time}
+    assert client.post("/events", json={"events": [rating]}).status_code == 201
+
+
+def value_of(client, user, item):
+    generation = client.served.current
+    history, column = generation.history(user), generation.recommender.items.position(item)
+    return dict(zip(history.columns.tolist(), history.values.tolist(), strict=True))[column]
+
+
 def test_of_two_ratings_the_later_one_counts_whenever_it_arrives(client, recommender):
     user, item = str(recommender.users.ids[3]), str(recommender.items.ids[0])
-    for value, time in ((5, 2e9), (1, 1.9e9)):
-        rating = {"user": user, "item": item, "value": value, "time": time}
-        assert client.post("/events", json={"events": [rating]}).status_code == 201
-    (event,) = latest(recommender.store, user, client.served.events.of_users([user])[user])[-1:]
-    assert (event.value, event.time) == (5, 2e9)
+    rated(client, user, item, 5, 2e9)
+    rated(client, user, item, 1, 1.9e9)
+    assert value_of(client, user, item) == 5
 
 
 def test_an_event_older_than_the_row_of_its_item_counts_for_nothing(client, recommender):
     user = str(recommender.users.ids[3])
-    item = next(iter(recommender.store.items_of(user)))
-    assert latest(recommender.store, user, [Event(user, item, 1, 0.0)]) == []
-    assert len(latest(recommender.store, user, [Event(user, item, 1, 4e9)])) == 1
+    item = min(recommender.store.items_of(user))
+    before = value_of(client, user, item)
+    rated(client, user, item, 7, 1.0)
+    assert value_of(client, user, item) == before
+    rated(client, user, item, 7, 4e9)
+    assert value_of(client, user, item) == 7
 
 
 def test_a_new_user_of_unknown_items_gets_what_is_popular(client):
@@ -422,6 +433,31 @@ def test_who_was_too_rare_for_the_data_is_known_still(client, served_workspace, 
     assert client.served.reload() is True
     assert "zoe" not in client.served.current.recommender.users
     assert items_of(client.post("/recommend", json={"user": "zoe"})) == before
+
+
+def test_an_item_that_was_too_rare_for_the_data_is_met_still(client, served_workspace, recommender):
+    from recsys.pipelines.cli import run
+
+    user = str(recommender.users.ids[3])
+    rated(client, user, "rare", 5, 4e9)
+    words = ["ingest", "--from-events", "--min-item-interactions", "2"]
+    assert run(["--workspace", str(served_workspace), *words]) == 0
+    assert client.served.reload() is True
+    assert "rare" not in client.served.current.recommender.store.interactions.items
+    assert client.served.current.history(user).met == {"rare"}
+
+
+def test_while_new_data_wait_for_their_model_everybody_is_answered(
+    client, served_workspace, recommender
+):
+    from recsys.pipelines.cli import run
+
+    user = str(recommender.users.ids[3])
+    rated(client, user, str(recommender.items.ids[0]), 5, 4e9)
+    before = items_of(client.post("/recommend", json={"user": user}))
+    assert run(["--workspace", str(served_workspace), "ingest", "--from-events"]) == 0
+    assert items_of(client.post("/recommend", json={"user": user})) == before
+    assert client.get(f"/similar/users/{user}").status_code == 200
 
 
 def test_the_page_comes_whole_and_from_nowhere_else(client):
