@@ -35,10 +35,10 @@ STEPS: tuple[tuple[str, float], ...] = (
 Those that keep the neighbourhoods come first: they are found once.
 """
 
-STEP_ERRORS, START_ERRORS, NARROWER_ERRORS = 1.0, 2.0, 3.0
-"""Standard errors by which a step must be ahead to be taken; by which what the steps have led to
-must beat the start at its width; and by which half the neighbours must be ahead of all. The best
-of nine trials leads by luck alone, and with fewer errors it misled (docs/experiments.md)."""
+STEP_ERRORS, KEPT_ERRORS = 1.0, 3.0
+"""Standard errors by which a step must be ahead to be taken; and by which what the steps have led
+to must beat the start at its width, or half the neighbours all of them. The best of nine trials
+leads by luck alone, and with fewer errors it misled (docs/experiments.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def search(
     -------
     Trial
         `start`, unless other values are clearly better at its width; with half the neighbours
-        where that is clearer still.
+        where that is clearly better again.
     """
     start = start.sized_for(train.n_items)
     assert start.n_neighbours is not None
@@ -126,8 +126,8 @@ def search(
     widened = replace(climbed.config, n_neighbours=start.n_neighbours)
     if widened != start:
         found = bench.trial_of(widened)
-        best = found if found.beats(best, START_ERRORS) else best
-    return climbed if climbed.beats(best, NARROWER_ERRORS) else best
+        best = found if found.beats(best, KEPT_ERRORS) else best
+    return climbed if climbed.beats(best, KEPT_ERRORS) else best
 
 
 class _Bench:
