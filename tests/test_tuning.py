@@ -139,8 +139,8 @@ def test_what_does_better_in_half_the_neighbours_has_to_in_all_of_them(recorded,
     assert recorded(bad, 9)[0].config == bad
 
 
-@pytest.mark.parametrize(("lead", "is_kept"), [(1.9, True), (2.1, False)])
-def test_the_start_is_kept_unless_it_is_two_errors_behind(recorded, monkeypatch, lead, is_kept):
+@pytest.mark.parametrize(("lead", "is_kept"), [(2.9, True), (3.1, False)])
+def test_the_start_is_kept_unless_it_is_three_errors_behind(recorded, monkeypatch, lead, is_kept):
     def beats(one, other, errors):
         same_width = one.config.n_neighbours == other.config.n_neighbours
         return same_width and lead > errors
