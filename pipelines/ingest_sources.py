@@ -185,8 +185,9 @@ def with_arrived(reading: Reading, path: Path, settings: IngestSettings) -> Read
     last, identity = store.last_position, store.identity
     through = folded_through(reading.config, store)
     # Without filters that count, none of the older ones can have been left out for being too few.
-    counts = (settings.min_user_interactions, settings.min_item_interactions) != (1, 1)
-    first = 0 if counts or settings.k_core else through
+    wanted = filters_of(settings)
+    no_counts = (wanted.min_user_interactions, wanted.min_item_interactions) == (1, 1)
+    first = through if no_counts and not wanted.k_core else 0
     arrived = waiting(reading.events, through, store.between(first, last))
     store.close()
     events, n_replaced = with_events(reading.events, arrived)
