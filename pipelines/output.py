@@ -73,20 +73,26 @@ def emit(
     if chosen is None:
         chosen = "table" if stdout.isatty() else "ndjson"
     if chosen == "table":
-        console = Console(markup=False, emoji=False)  # ids and titles are text, not markup
+        console = _Stdout(markup=False, emoji=False)  # ids and titles are text, not markup
         for each in shape.tables(records):
-            with console.capture() as text:  # rich itself would exit with 1 on a broken pipe
-                if isinstance(each, Table) and each.title:
-                    # A line of its own: rich would fold the title at the table's width.
-                    console.print(each.title, style="bold", highlight=False)
-                    each.title = None
-                console.print(each)
-            stdout.write(text.get())
+            if isinstance(each, Table) and each.title:
+                # A line of its own: rich would fold the title at the table's width.
+                console.print(each.title, style="bold", highlight=False)
+                each.title = None
+            console.print(each)
     elif chosen == "ndjson":
         for record in records:
             stdout.write(_one_line(record))
     else:
         stdout.write(_document(list(records), shape, chosen))
+
+
+class _Stdout(Console):
+    """Leaves a broken pipe to the command line: rich itself would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Let the error be seen."""
+        raise BrokenPipeError
 
 
 def format_of(output: Path) -> str:

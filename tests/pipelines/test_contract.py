@@ -212,6 +212,16 @@ def test_a_lock_whose_owner_was_killed_holds_nobody_up(cli, changeable):
     assert cli("index", workspace=changeable).code == 0
 
 
+def test_a_pipe_that_breaks_within_a_table_is_no_failure(cli, made, monkeypatch):
+    class Broken(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("recsys.pipelines.output._Stdout.file", Broken())
+    monkeypatch.setattr("recsys.pipelines.cli._reader_is_gone", lambda: 0)
+    assert cli("--format", "table", "recommend", "--user", "u001", workspace=made).code == 0
+
+
 @pytest.mark.parametrize("chosen", ["ndjson", "table", "csv", "json"])
 def test_a_reader_that_has_seen_enough_is_no_failure(command, made, tmp_path, chosen):
     users = tmp_path / "users.txt"
