@@ -73,7 +73,9 @@ class MannerAsked(Strict):
     explore: Annotated[int, Field(ge=0, le=2**31 - 1, description="A seed."), WHOLE] | None = None
 
     new: Annotated[
-        int, Field(ge=0, le=MOST_K, description="Places for items nobody has met yet."), WHOLE
+        int,
+        Field(ge=0, le=MOST_K, description="Places for items nobody has met yet; at most k."),
+        WHOLE,
     ] = 0
 
     def manner(self) -> Manner:
@@ -82,10 +84,11 @@ class MannerAsked(Strict):
         Raises
         ------
         ConfigError
-            `where` cannot be read, or `new` is more than k.
+            `where` cannot be read.
         """
-        n_reasons, rules = N_REASONS if self.why else 0, self.rules.rules()
-        return Manner(self.k, self.exclude_seen, rules, n_reasons, self.explore, self.new)
+        n_reasons, n_new = N_REASONS if self.why else 0, min(self.new, self.k)
+        rules = self.rules.rules()
+        return Manner(self.k, self.exclude_seen, rules, n_reasons, self.explore, n_new)
 
 
 class RecommendAsked(MannerAsked):

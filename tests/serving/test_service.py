@@ -141,7 +141,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(start):
     from recsys.data.event_store import EventStore
 
     store = EventStore(service.workspace / "events.sqlite")
-    kept = {each.key for each in store.of_users(["zoe"])["zoe"]}
+    kept = {event.key for _, event in store.of_users(["zoe"])["zoe"]}
     store.close()
     assert set(acknowledged) <= kept
     assert len(kept) % 5 == 0  # a request is kept whole or not at all
