@@ -124,11 +124,10 @@ def latest(store: InteractionStore, user: str, since: Sequence[Event]) -> Sequen
     position = store.interactions.users.position(user)
     time_of: dict[str, float] = {}
     if position >= 0:
-        matrix = store.interactions.matrix
-        row = slice(*matrix.indptr[position : position + 2])
+        row = slice(*store.interactions.matrix.indptr[position : position + 2])
         times = np.array(store.timestamps[row])
         seconds = times / unit_of(float(np.median(times))).per_second
-        items = store.interactions.items.ids[matrix.indices[row]]
+        items = store.interactions.items.ids[store.interactions.matrix.indices[row]]
         time_of = dict(zip(items, seconds.tolist(), strict=True))
     newer = (event for event in since if event.time >= time_of.get(event.item, -np.inf))
     return sorted(newer, key=lambda event: event.time)

@@ -234,14 +234,15 @@ def choose_index(
     if kind == "auto" and vectors.nbytes <= MOST_TRIED_IN_FLOAT16:
         kinds = ("cells", "float16")
     reason = f"{n:,} vectors" if kind == "auto" else "asked for"
+    missed: list[QuickKind] = []
     for each in kinds:
         for tuned in _tunings(QuickIndex.build(vectors, each), tuning, best_of_tuning, wanted):
             reached, median, p95 = _measure(tuned, vectors, others, best)
             if reached >= wanted:
                 figures = (reached, median, p95, exact.median_ms, k, len(others))
                 return tuned, Measured(each, reason, *figures)
-        reason = f"{' and '.join(kinds[: kinds.index(each) + 1])} do not reach a recall of {recall}"
-        reason += " on these queries"
+        missed.append(each)
+        reason = f"{' and '.join(missed)} do not reach a recall of {recall} on these queries"
     return None, replace(exact, reason=reason)
 
 

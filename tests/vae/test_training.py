@@ -19,7 +19,7 @@ from recsys.metrics import DEFAULT_VALIDATION_METRIC
 from recsys.vae import member as member_module
 from recsys.vae import tally
 from recsys.vae import training as training_module
-from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.vae.config import TrainingConfig
 from recsys.vae.member import Member
 from recsys.vae.model import VAE
 from recsys.vae.schedule import annealed, cosine_rate
@@ -476,15 +476,8 @@ def test_a_gaussian_model_of_ratings_is_far_better_than_the_items_means(interact
     ratings[ratings == 0] = 0.01
     given = rng.random(ratings.shape) < 0.6
     hidden = ~given & (rng.random(ratings.shape) < 0.5)
-    config = VAEConfig(
-        likelihood="gaussian",
-        values="weighted",
-        latent_dim=8,
-        hidden_dim=64,
-        encoder_layers=2,
-        kl_weight=0.001,
-        dropout=0.2,
-    )
+    wider = replace(FAMILY["gaussian ratings"], latent_dim=8, hidden_dim=64, members=2)
+    config = replace(wider, kl_weight=0.001, dropout=0.2)
     training = TrainingConfig(epochs=60, batch_size=50, learning_rate=5e-3)
     data = interactions_of(np.where(given, ratings, 0)[:300])
     vae = train(data, config, training)
