@@ -159,7 +159,7 @@ class LikeText(AmongPoems):
 class LikePoem(AmongPoems):
     """Poems like one that is named by id or title."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"poem": "春曉", "k": 3}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"poem": "江雪", "k": 3}]})
 
     poem: Id
 
