@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, embedding_bag, log_softmax, normalize, tanh
 
 from recsys.vae.config import TrainingConfig, VAEConfig
+from recsys.vae.devices import fast_products
 from recsys.vae.encoder import Batch
 from recsys.vae.member import Member
 from recsys.vae.model import VAEModule
@@ -40,7 +41,10 @@ class Side:
 
 
 def make_sides(options: argparse.Namespace) -> tuple[list[Side], csr_array]:
-    """Give the square product, the published layers twice, our VAE, its widths, its products."""
+    """Give square products, the published layers twice, our VAE, its widths, its products.
+
+    Ours multiply as `recsys train` does, the published layout as torch comes.
+    """
     torch.manual_seed(0)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -50,12 +54,16 @@ def make_sides(options: argparse.Namespace) -> tuple[list[Side], csr_array]:
         VAEConfig(values="binary", prior="composite"),
         *_widths(),
     ]
-    return [
-        _sgemm_side(),
-        _published_side(histories, options.batch),
+    own_means = [
         _published_layers_side(histories, options.batch),
         *(_our_side(histories, options.batch, each) for each in ours),
         *(_products_side(options.items, options.batch, each) for each in LATENTS),
+    ]
+    return [
+        _sgemm_side("sgemm"),
+        _as_trained(_sgemm_side("sgemm as in training")),
+        _published_side(histories, options.batch),
+        *map(_as_trained, own_means),
     ], histories
 
 
@@ -65,6 +73,16 @@ def describe(options: argparse.Namespace, histories: csr_array) -> str:
         f"{options.items:,} items, batch {options.batch}, histories of "
         f"{histories.nnz / options.users:.0f} items on average, {torch.get_num_threads()} threads"
     )
+
+
+def _as_trained(side: Side) -> Side:
+    """Give the side with the products of `recsys train`."""
+
+    def step(rows: NDArray[np.int64]) -> None:
+        with fast_products(CPU):
+            side.step(rows)
+
+    return replace(side, step=step)
 
 
 def _widths() -> list[VAEConfig]:
@@ -204,7 +222,7 @@ def _products_side(n_items: int, batch_size: int, latents: int) -> Side:
     """
     codes, weight = torch.randn(batch_size, latents), torch.randn(n_items, latents)
     of_codes, of_weight = torch.zeros_like(codes), torch.empty_like(weight)
-    size = CACHED_BYTES // (4 * batch_size)
+    size = CACHED_BYTES * torch.get_num_threads() // (4 * batch_size)
 
     def step(_: NDArray[np.int64]) -> None:
         for start in range(0, n_items, size):
@@ -218,7 +236,7 @@ def _products_side(n_items: int, batch_size: int, latents: int) -> Side:
     )
 
 
-def _sgemm_side() -> Side:
+def _sgemm_side(name: str) -> Side:
     """One large square product: the rate that everything is measured against."""
     left, right = torch.randn(2, SGEMM_WIDTH, SGEMM_WIDTH)
     product = torch.empty_like(left)
@@ -226,4 +244,4 @@ def _sgemm_side() -> Side:
     def step(_: NDArray[np.int64]) -> None:
         torch.mm(left, right, out=product)
 
-    return Side("sgemm", step, 2 * SGEMM_WIDTH**3)
+    return Side(name, step, 2 * SGEMM_WIDTH**3)

@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.vae.encoder import Batch
 
 CACHED_BYTES = 2**21
-"""Logits that a processor makes and normalises at a time, so that it finds them in its cache."""
+"""Logits that a core makes and normalises at a time, so that it finds them in its cache."""
 
 LANES = 16
 """Blocks are a multiple of as many items wide: where rows begin within a processor's vector, a
@@ -45,22 +45,23 @@ def multinomial_nll(
 def items_at_once(latents: Tensor, n_items: int, max_bytes: int) -> int:
     """How wide the blocks are that `multinomial_nll` takes for latents of this shape and device.
 
-    Besides what is kept there is a block's logits, and already the next one's.
+    Besides what is kept there are a block's logits and its softmax.
     """
     bytes_of_item = latents.element_size() * max(1, len(latents))
-    cached = CACHED_BYTES if latents.device.type == "cpu" else max_bytes
-    at_once = max(1, min(n_items, min(cached, max_bytes // 2) // bytes_of_item))
+    block_bytes = max_bytes // 2
+    if latents.device.type == "cpu":
+        block_bytes = min(block_bytes, CACHED_BYTES * torch.get_num_threads())
+    at_once = max(1, min(n_items, block_bytes // bytes_of_item))
     return at_once - at_once % LANES if LANES < at_once < n_items else at_once
 
 
 class _MultinomialNLL(torch.autograd.Function):
     """Minus the sum over users and clicks of value * log softmax (Liang et al. 2018, eq. 2).
 
-    The catalogue is taken in blocks of items. Of each the logits become exp(logit - peak), peak
-    the user's largest in the block, and the normaliser (the log-sum-exp of a user's logits) is
-    added up over them. The softmax is a block's exponentials times exp(peak - normaliser). As
-    many as there is memory for are kept and become their own gradient in the backward pass; the
-    others are made anew.
+    The catalogue is taken in blocks of items. Each has a softmax and a normaliser (a user's
+    log-sum-exp) of its own, and the normaliser of all is added up over them: a block's softmax
+    times exp(its normaliser - that of all) is the softmax. As many as there is memory for are
+    kept and become their own gradient in the backward pass; the others are made anew.
     """
 
     @staticmethod
@@ -83,11 +84,13 @@ class _MultinomialNLL(torch.autograd.Function):
         for block in ctx.blocks:
             logits = block.logits(latents, weight, bias)
             clicked += block.values @ logits.view(-1)[block.places]
-            peak = logits.amax(dim=1)
-            exponentials = logits.sub_(peak[:, None]).exp_()
-            normaliser = torch.logaddexp(normaliser, peak + exponentials.sum(dim=1).log())
+            softmax = torch.softmax(logits, dim=1)
+            # The largest probability is exp(0) / sum of exp(logit - largest logit).
+            of_block = logits.amax(dim=1) - softmax.amax(dim=1).log()
+            normaliser = torch.logaddexp(normaliser, of_block)
             if block.items.stop <= n_kept:
-                ctx.kept[block.items.start] = exponentials, peak
+                ctx.kept[block.items.start] = softmax, of_block
+            del logits, softmax  # before the next block has its own
         totals = batch.sum_by_user(batch.values)
         ctx.save_for_backward(latents, weight, bias, totals, normaliser)
         return totals @ normaliser - clicked
@@ -103,8 +106,8 @@ class _MultinomialNLL(torch.autograd.Function):
         for block in ctx.blocks:
             if block.items.start in ctx.kept:
                 # It becomes the gradient; a second backward pass makes it anew.
-                gradient, peak = ctx.kept.pop(block.items.start)
-                gradient.mul_((scale * (peak - normaliser).exp())[:, None])
+                gradient, of_block = ctx.kept.pop(block.items.start)
+                gradient.mul_((scale * (of_block - normaliser).exp())[:, None])
             else:
                 gradient = block.logits(latents, weight, bias)
                 gradient.sub_(normaliser[:, None]).exp_().mul_(scale[:, None])
