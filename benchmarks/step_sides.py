@@ -79,7 +79,7 @@ def _as_trained(side: Side) -> Side:
     """Give the side with the products of `recsys train`."""
 
     def step(rows: NDArray[np.int64]) -> None:
-        with fast_products(CPU):
+        with fast_products(CPU, same_shapes=True):
             side.step(rows)
 
     return replace(side, step=step)

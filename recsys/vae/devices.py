@@ -11,17 +11,24 @@ from recsys.errors import TrainingError
 
 
 @contextlib.contextmanager
-def fast_products(device: torch.device) -> Iterator[None]:
+def fast_products(device: torch.device, *, same_shapes: bool) -> Iterator[None]:
     """Multiply float32 matrices as fast as the device can without harm.
 
     A CUDA device takes factors of 10 bits of mantissa (TF32); sums and results stay float32, and
     encoding in bf16 takes longer. An AMD processor multiplies by oneDNN: the same float32, in
     half of the time. See docs/experiments.md.
+
+    Parameters
+    ----------
+    device : torch.device
+    same_shapes : bool
+        Whether the products' shapes come back. oneDNN keeps the code that it writes for each
+        shape, .7 MB of it for up to 1,024 of them, and is not asked where they do not.
     """
     before = torch.get_float32_matmul_precision()
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-    elif _by_onednn():
+    elif same_shapes and _by_onednn():
         torch.set_float32_matmul_precision("medium")
     try:
         yield

@@ -83,7 +83,7 @@ class _MultinomialNLL(torch.autograd.Function):
         clicked = latents.new_zeros(())
         for block in ctx.blocks:
             logits = block.logits(latents, weight, bias)
-            clicked += block.values @ logits.view(-1)[block.places]
+            clicked += (block.values * logits.view(-1)[block.places]).sum()
             softmax = torch.softmax(logits, dim=1)
             # The largest probability is exp(0) / sum of exp(logit - largest logit).
             of_block = logits.amax(dim=1) - softmax.amax(dim=1).log()

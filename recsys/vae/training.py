@@ -202,7 +202,9 @@ class _Run:
     ) -> EpochReport:
         """Train over every user once, then validate when it is due."""
         started = time.perf_counter()
-        with fast_products(self.device):
+        # A sampled step has as many candidates as it happens to draw.
+        same_shapes = self.config.softmax == "exact"
+        with fast_products(self.device, same_shapes=same_shapes):
             tally = self._train_epoch(pool)
         self.epoch += 1
         check_finite(tally.loss, self.module, self.epoch, self.training.learning_rate)

@@ -230,7 +230,8 @@ class _Run:
         batches = shuffled_batches(self.train, self.config.batch_size, rng)
         total, n = 0.0, 0
         self.module.train()
-        with fast_products(self.device), random_state_kept(self.device):  # of the dropout
+        faster = fast_products(self.device, same_shapes=True)
+        with faster, random_state_kept(self.device):  # of the dropout
             torch.manual_seed(int(rng.integers(2**62)))
             for number, (width, rows) in enumerate(batches):
                 progress = (self.epoch + number / len(batches)) / self.config.epochs
