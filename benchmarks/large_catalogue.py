@@ -20,6 +20,7 @@ from made_clicks import make_clicks
 from neighbours import gowalla_split, peak_gb
 from numpy.typing import NDArray
 from recsys.pipelines.allocator import keep_large_buffers
+from recsys.pipelines.threads import wait_briefly
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
@@ -198,7 +199,7 @@ def main() -> None:
     options = _parser().parse_args()
     if not options.no_tune_malloc:
         keep_large_buffers()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
+    wait_briefly(os.environ)  # as the command line does
     if options.threads is not None:
         import torch
 

@@ -1,6 +1,6 @@
 """How long one search takes at any size, and what share of the exact best it finds.
 
-    export OMP_WAIT_POLICY=PASSIVE   # as `recsys` has it: else threads that spin disturb others
+    export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=1000   # as `recsys` has them
     python benchmarks/search.py --workspace DIR --sizes 20000,1000000
     python benchmarks/search.py --workspace DIR --sizes 10000000 --recall 0.95 --peers none
 

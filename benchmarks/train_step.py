@@ -24,6 +24,7 @@ import numpy as np
 from machine import describe_run
 from numpy.typing import NDArray
 from recsys.pipelines.allocator import tuned
+from recsys.pipelines.threads import wait_briefly
 
 FARTHEST_FROM_ARITHMETIC = 1.5
 SAME_LAYERS, OUR_VAE = (2.5, 2.1), (5.0, 1.7)
@@ -55,7 +56,8 @@ class Worker:
     """A process that has all sides and takes a step of one when told to."""
 
     def __init__(self, allocator: str) -> None:
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}  # as the command line has it
+        environment = dict(os.environ)
+        wait_briefly(environment)  # as the command line does
         self.process = subprocess.Popen(
             [sys.executable, __file__, *sys.argv[1:], "--worker"],
             env=tuned(environment) if allocator == KEPT else environment,

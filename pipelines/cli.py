@@ -32,6 +32,7 @@ from .recommend import recommend
 from .score import score
 from .serve import serve
 from .similar import similar
+from .threads import wait_briefly
 from .train import train
 from .workspace import Workspace
 
@@ -91,9 +92,7 @@ for _command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one line, a bug keeps its traceback."""
-    # Read when torch is loaded, which is later. Threads that spin while they wait make training
-    # many times slower when other processes want the cores: see docs/experiments.md.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly(os.environ)
     exit_code = run(arguments, owns_process=arguments is None)
     sys.stdout.flush()
     sys.stderr.flush()
