@@ -11,6 +11,7 @@ the same blocks: nothing is excluded, ranked or written. Both sides alternate bl
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -28,6 +29,7 @@ import torch
 from machine import describe_run
 from made_workspace import Size, make_workspace
 from numpy.typing import NDArray
+from recsys.pipelines.threads import wait_briefly
 from threadpoolctl import threadpool_limits
 
 from recsys.batch import ScoreJob, score_everyone
@@ -251,7 +253,10 @@ def run_child(stage: str, folder: Path, users: int) -> Any:
     """Run one stage in a process of its own, with this command's options."""
     command = [sys.executable, __file__, *sys.argv[1:]]
     command += ["--stage", stage, "--folder", str(folder), "--users", str(users)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    environment = dict(os.environ)
+    wait_briefly(environment)  # as the command line does
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    return json.loads(done.stdout)
 
 
 def main() -> None:

@@ -32,7 +32,6 @@ from .recommend import recommend
 from .score import score
 from .serve import serve
 from .similar import similar
-from .threads import wait_briefly
 from .train import train
 from .workspace import Workspace
 
@@ -88,17 +87,6 @@ for _command in (
     verify,
 ):
     cli.add_command(_command)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; a user's mistake is one line, a bug keeps its traceback."""
-    wait_briefly(os.environ)
-    exit_code = run(arguments, owns_process=arguments is None)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Without Python's tear-down: now and then a reader thread of pyarrow is still alive after a
-    # refusal, and would turn the exit code into an abort's 134.
-    os._exit(exit_code)
 
 
 def run(arguments: list[str] | None = None, *, owns_process: bool = False) -> int:

@@ -14,7 +14,7 @@ from recsys.data.splits import Holdout
 from recsys.errors import ArtefactError
 from recsys.metrics import DEFAULT_VALIDATION_METRIC, Metric
 from recsys.neighbours.artefact import FILE, load_item_item
-from recsys.neighbours.item_item import ItemItem
+from recsys.neighbours.item_item import ItemItem, ReachedScores
 from recsys.ranking import Scorer
 
 TAUS = (1.0, 2.0, 3.5, 6.0, 10.0, 20.0, 35.0, 60.0, 100.0, 200.0, 350.0)
@@ -41,11 +41,9 @@ class SparsePath:
     item_item: ItemItem
     tau: float
 
-    def scores(self, histories: csr_array) -> csr_array:
-        """Give tau * x S; csr_array of float32, shape (n_users, n_items)."""
-        scores = self.item_item.scores(histories)
-        scores.data *= np.float32(self.tau)
-        return scores
+    def scores(self, histories: csr_array) -> ReachedScores:
+        """Give tau * x S, shape (n_users, n_items)."""
+        return self.item_item.scores(histories, self.tau)
 
     def added_to(self, dense: Scorer) -> Scorer:
         """Fuse with the scorer of a VAE."""

@@ -1,6 +1,7 @@
 """Brute force: every inner product, then the exact k best. The oracle, and the way for blocks."""
 
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,20 @@ TOGETHER = 4
 
 COPIED_AT_ONCE = 1024
 """Vectors that BLAS is given a copy of: 1.6 MB of 401 dimensions, which stay in a cache."""
+
+
+class SparseTerm(Protocol):
+    """A term of the scores that most vectors have none of, shape (n_queries, n): a csr_array."""
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries; those of the same place add up."""
+
+    def __getitem__(self, rows: slice) -> "SparseTerm":
+        """That of some queries."""
+
+    def toarray(self) -> NDArray[np.float32]:
+        """Give all of it, zeros included."""
 
 
 def products(queries: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -38,7 +53,7 @@ def exact_search(
     queries: NDArray[np.float32],
     k: int,
     *,
-    added: csr_array | None = None,
+    added: SparseTerm | None = None,
     excluded: csr_array | None = None,
     allowed: NDArray[np.bool_] | None = None,
     offset: NDArray[np.float32] | None = None,
@@ -54,8 +69,7 @@ def exact_search(
     queries : float32, shape (n_queries, dim)
         Rows x n scores are held at once: meant for blocks of a few hundred queries.
     k : int
-    added : csr_array or None, shape (n_queries, n)
-        A sparse term of the scores; entries of the same place add up.
+    added : SparseTerm or None, shape (n_queries, n)
     excluded : csr_array or None, shape (n_queries, n)
         What each query must not be given.
     allowed : bool or None, shape (n,)
@@ -81,7 +95,7 @@ def search_blocks(
     k: int,
     scores_held: int,
     *,
-    added: csr_array | None = None,
+    added: SparseTerm | None = None,
     excluded: csr_array | None = None,
     allowed: NDArray[np.bool_] | None = None,
     offset: NDArray[np.float32] | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.index.exact import search_blocks
+from recsys.index.exact import SparseTerm, search_blocks
 from recsys.index.files import map_index, write_index
 from recsys.index.leading import LeadingDirections, scores_of
 from recsys.index.quick import QuickIndex
@@ -120,7 +120,7 @@ class ItemIndex:
         queries: NDArray[np.float32],
         k: int,
         *,
-        added: csr_array | None = None,
+        added: SparseTerm | None = None,
         excluded: csr_array | None = None,
         allowed: NDArray[np.bool_] | None = None,
         offset: NDArray[np.float32] | None = None,
@@ -132,9 +132,8 @@ class ItemIndex:
         queries : float32, shape (n_queries, dim)
         k : int
             At least 1.
-        added : csr_array or None, shape (n_queries, n)
-            A sparse term of the scores; its entries are finite and may be negative, and those of
-            the same place add up.
+        added : SparseTerm or None, shape (n_queries, n)
+            Added to the scores; its entries are finite and may be negative.
         excluded : csr_array or None, shape (n_queries, n)
             What each query must not be given, its history for example.
         allowed : bool or None, shape (n,)

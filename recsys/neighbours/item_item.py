@@ -1,14 +1,18 @@
 """The fitted item-item matrix, and how it is found: one small linear system for each item."""
 
+import sys
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from recsys.data.interactions import Interactions, csr_from_pairs
 from recsys.errors import ConfigError
@@ -38,22 +42,13 @@ class ItemItem:
 
     weights: csr_array
 
-    def scores(self, histories: csr_array) -> csr_array:
-        """Score what the histories reach: the rows of S, one after the other.
-
-        Returns
-        -------
-        csr_array of float32, shape (n_users, n_items)
-            Entries of the same place are not added up yet: `toarray` does that many times
-            faster than a sparse product would.
-        """
-        reached = self.weights[histories.indices]
-        indptr = reached.indptr[histories.indptr]
-        return csr_array((reached.data, reached.indices, indptr), shape=histories.shape)
+    def scores(self, histories: csr_array, scale: float = 1.0) -> "ReachedScores":
+        """Score what the histories reach: scale * x S, when it is looked at."""
+        return ReachedScores(self, histories, scale)
 
     def score(self, histories: csr_array) -> NDArray[np.float32]:
         """Score the whole catalogue; float32, shape (n_users, n_items); 0 where nothing reaches."""
-        return np.asarray(self.scores(histories).toarray())
+        return self.scores(histories).toarray()
 
     def around(self, item: int) -> csr_array:
         """What the item says for others and they for it, on average; shape (1, n_items)."""
@@ -61,6 +56,69 @@ class ItemItem:
         both = csr_array((says + hears.T) / 2)
         both.sort_indices()
         return both
+
+    @cached_property
+    def for_products(self) -> Tensor | None:
+        """S as torch multiplies it; None where torch has no MKL, or S too many entries for it."""
+        has_mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+        if not (has_mkl and sys.platform == "linux"):
+            return None
+        if self.weights.nnz > np.iinfo(np.int32).max:
+            return None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            return _as_tensor(self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class ReachedScores:
+    """scale * x S of some users, made dense a few of them at a time.
+
+    Looks like the csr_array that it stands for, which would have a row of S for each click.
+
+    Parameters
+    ----------
+    item_item : ItemItem
+    histories : csr_array, shape (n_users, n_items)
+        x; only which items are there counts.
+    scale : float
+    """
+
+    item_item: ItemItem
+    histories: csr_array
+    scale: float
+
+    @property
+    def nnz(self) -> int:
+        """Entries of the rows of S; of the same place each counts."""
+        indptr, items = self.item_item.weights.indptr, self.histories.indices
+        return int((indptr[items + 1] - indptr[items]).sum())
+
+    def __getitem__(self, rows: slice) -> "ReachedScores":
+        return ReachedScores(self.item_item, self.histories[rows], self.scale)
+
+    def toarray(self) -> NDArray[np.float32]:
+        """Make it dense; float32, shape (n_users, n_items).
+
+        A user's scores are the same to the bit in whatever company and on however many threads.
+        """
+        weights = self.item_item.for_products
+        if weights is None:
+            return self._added_up()
+        ones = np.ones(len(self.histories.indices), dtype=np.float32)
+        layout = (ones, self.histories.indices, self.histories.indptr)
+        x = _as_tensor(csr_array(layout, shape=self.histories.shape))
+        scores = torch.empty(self.histories.shape)
+        torch.addmm(scores, x, weights, beta=0, alpha=self.scale, out=scores)
+        return scores.numpy()
+
+    def _added_up(self) -> NDArray[np.float32]:
+        """The rows of S one after the other, added up by the conversion to a dense array."""
+        reached = self.item_item.weights[self.histories.indices]
+        indptr = reached.indptr[self.histories.indptr]
+        layout = (reached.data, reached.indices, indptr)
+        scores = csr_array(layout, shape=self.histories.shape).toarray()
+        return np.asarray(scores * np.float32(self.scale))
 
 
 def fit_item_item(
@@ -201,6 +259,14 @@ def _last_columns_of_inverses(systems: NDArray[Any]) -> NDArray[Any]:
     last[:, -1] = 1
     solution = torch.linalg.solve_triangular(lower.mT, last, upper=True)
     return solution[:, :, 0].numpy()  # type: ignore[no-any-return]
+
+
+def _as_tensor(matrix: csr_array) -> Tensor:
+    """Give a sparse tensor; MKL takes places of 32 bits as they are."""
+    indptr = torch.from_numpy(matrix.indptr.astype(np.int32, copy=False))
+    indices = torch.from_numpy(matrix.indices.astype(np.int32, copy=False))
+    values = torch.from_numpy(matrix.data)
+    return torch.sparse_csr_tensor(indptr, indices, values, matrix.shape, check_invariants=False)
 
 
 def _assemble(solved: Iterable[_Entries], n_items: int) -> csr_array:

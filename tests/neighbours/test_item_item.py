@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from recsys.baselines import EASE
 from recsys.errors import ConfigError
@@ -232,6 +233,53 @@ def test_a_score_is_the_sum_of_the_weights_of_the_history(matrix_of):
     assert item_item.score(histories).tolist() == [[2, 0.5, -1], [0, 0, 0], [0, 0, 0]]
     assert item_item.score(histories).dtype == np.float32
     assert item_item.scores(histories).nnz == 3
+
+
+@pytest.fixture
+def path_and_histories():
+    """A path of 60 items, and 40 users' histories, some of them empty."""
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=(60, 60)) * (rng.random((60, 60)) < 0.3)
+    clicks = (rng.random((40, 60)) < 0.2) & (np.arange(40) % 7 > 0)[:, None]
+    return ItemItem(csr_array(weights.astype(np.float32))), csr_array(clicks.astype(np.float32))
+
+
+def without_mkl(monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize("has_mkl", [True, False])
+def test_scores_are_made_dense_as_a_product_in_double_precision_says(
+    path_and_histories, has_mkl, monkeypatch
+):
+    path, histories = path_and_histories
+    if not has_mkl:
+        without_mkl(monkeypatch)
+    reached = path.scores(histories, scale=20.0)
+    expected = 20 * (histories.toarray().astype(float) @ path.weights.toarray())
+    np.testing.assert_allclose(reached.toarray(), expected, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(reached[5:9].toarray(), reached.toarray()[5:9])
+    assert reached[:0].toarray().shape == (0, 60)
+    assert reached[7:8].nnz == 0  # an empty history
+    n_entries = np.diff(path.weights.indptr)
+    assert reached.nnz == histories.toarray().astype(int).dot(n_entries).sum()
+
+
+def test_a_path_without_entries_says_nothing(matrix_of):
+    nothing = ItemItem(csr_array((3, 3), dtype=np.float32))
+    assert nothing.score(matrix_of([[1, 0, 1], [0, 0, 0]])).tolist() == [[0, 0, 0]] * 2
+
+
+def test_neither_threads_nor_company_change_a_bit_of_a_score(path_and_histories):
+    path, histories = path_and_histories
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = np.concatenate([path.score(histories[row : row + 1]) for row in range(40)])
+        torch.set_num_threads(2)
+        np.testing.assert_array_equal(path.score(histories), alone)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_path_alone_finds_the_taste_of_most_users(split):
