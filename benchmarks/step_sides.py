@@ -3,7 +3,9 @@
 import argparse
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -40,23 +42,26 @@ class Side:
     operations: float
 
 
-def make_sides(options: argparse.Namespace) -> tuple[list[Side], csr_array]:
-    """Give square products, the published layers twice, our VAE, its widths, its products.
+def make_sides(options: argparse.Namespace, pool: Executor | None) -> tuple[list[Side], csr_array]:
+    """Give square products, the published layers twice, our VAE, its widths, pairs, its products.
 
-    Ours multiply as `recsys train` does, the published layout as torch comes.
+    Ours multiply as `recsys train` does, the published layout as torch comes. The pairs need a
+    pool of a thread for each member.
     """
     torch.manual_seed(0)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     histories = _make_histories(options.users, options.items, options.history)
     ours = [
         VAEConfig(values="binary", prior="standard"),
         VAEConfig(values="binary", prior="composite"),
         *_widths(),
     ]
+    pairs = []
+    if pool is not None:
+        pairs = [_pair_side(histories, options.batch, each, pool) for each in ours[1:]]
     own_means = [
         _published_layers_side(histories, options.batch),
         *(_our_side(histories, options.batch, each) for each in ours),
+        *pairs,
         *(_products_side(options.items, options.batch, each) for each in LATENTS),
     ]
     return [
@@ -192,10 +197,8 @@ def _published_operations(n_items: int, batch_size: int) -> float:
 
 
 def _our_side(histories: csr_array, batch_size: int, config: VAEConfig) -> Side:
-    """One of our VAEs in training, as `recsys train` steps it."""
-    n_items = histories.shape[1]
-    member = Member(VAEModule(n_items, config), config, histories.shape[0], LOGITS_BYTES)
-    member.begin_epoch(seed=0)
+    """One of our VAEs in training, on all cores."""
+    member = _make_member(histories, config, seed=0)
     optimiser = torch.optim.Adam(member.module.parameters(), LEARNING_RATE, fused=True)
 
     def step(rows: NDArray[np.int64]) -> None:
@@ -204,8 +207,36 @@ def _our_side(histories: csr_array, batch_size: int, config: VAEConfig) -> Side:
         member.add_gradient(batch, config.kl_weight)
         optimiser.step()
 
-    name = f"our VAE, {config.prior}, {config.latent_dim} latents, {config.hidden_dim} wide"
-    return Side(name, step, _our_operations(n_items, batch_size, config))
+    operations = _our_operations(histories.shape[1], batch_size, config)
+    return Side(f"our VAE, {_widths_named(config)}", step, operations)
+
+
+def _pair_side(histories: csr_array, batch_size: int, config: VAEConfig, pool: Executor) -> Side:
+    """Two of our VAEs side by side, as `recsys train` steps them when it is not told otherwise."""
+    members = [_make_member(histories, config, seed) for seed in range(2)]
+    parameters = [each for member in members for each in member.module.parameters()]
+    optimiser = torch.optim.Adam(parameters, LEARNING_RATE, fused=True)
+
+    def step(rows: NDArray[np.int64]) -> None:
+        others = np.random.default_rng(rows).choice(histories.shape[0], len(rows), replace=False)
+        optimiser.zero_grad(set_to_none=True)
+        batches = [Batch.of(histories, own, CPU) for own in (rows, others)]
+        list(pool.map(Member.add_gradient, members, batches, repeat(config.kl_weight)))
+        optimiser.step()
+
+    operations = 2 * _our_operations(histories.shape[1], batch_size, config)
+    return Side(f"our pair, {_widths_named(config)}", step, operations)
+
+
+def _make_member(histories: csr_array, config: VAEConfig, seed: int) -> Member:
+    n_users, n_items = histories.shape
+    member = Member(VAEModule(n_items, config), config, n_users, LOGITS_BYTES)
+    member.begin_epoch(seed)
+    return member
+
+
+def _widths_named(config: VAEConfig) -> str:
+    return f"{config.prior}, {config.latent_dim} latents, {config.hidden_dim} wide"
 
 
 def _our_operations(n_items: int, batch_size: int, config: VAEConfig) -> float:

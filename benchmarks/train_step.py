@@ -8,8 +8,9 @@ sides of both take their steps in turn on the same users, so that they see the s
 however busy others make it; medians over the steps are compared. The arithmetic is each side's
 matrix products at the rate of a large square product that is measured in the same turns: by torch
 as it comes, and, in brackets, as training multiplies, which is the faster one where oneDNN takes
-the place of MKL. Beside them stand the products of the likelihood alone, in their own narrow
-shapes, with nothing between them.
+the place of MKL. On more than one core two VAEs also train side by side, as `recsys train` has them
+when it is not told otherwise. Beside them stand the products of the likelihood alone, in their own
+narrow shapes, with nothing between them.
 """
 
 import argparse
@@ -30,10 +31,12 @@ FARTHEST_FROM_ARITHMETIC = 1.5
 SAME_LAYERS, OUR_VAE = (2.5, 2.1), (5.0, 1.7)
 """Targets of the ratio, with the allocator's settings and without."""
 
-OURS = ("its layers", "our VAE")
+OURS = {"one alone on all cores": ("its layers", "our VAE"), "a pair side by side": ("our pair",)}
 """How the names of our steps begin."""
 
-WARM_UP = 2
+WARM_UP = 10
+"""Steps until the heap holds all that they need, which a training has behind it in its first
+seconds: some took twice their time for pages that the system had not given yet."""
 
 KEPT, AS_IT_COMES = "kept", "as it comes"
 
@@ -91,15 +94,22 @@ class Worker:
 
 def work(options: argparse.Namespace) -> None:
     """Be the worker: name the sides, then take the steps that are asked for on stdin."""
+    import torch
     from step_sides import describe, make_sides, timed
 
-    sides, histories = make_sides(options)
-    print(json.dumps(describe(options, histories)))
-    print(json.dumps([[side.name, side.operations] for side in sides]), flush=True)
-    for line in sys.stdin:
-        side, seed = json.loads(line)
-        rows = np.random.default_rng(seed).choice(histories.shape[0], options.batch, replace=False)
-        print(json.dumps(timed(sides[side].step, rows)), flush=True)
+    from recsys.vae.member import threads_for
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    with threads_for(2) as pool:
+        sides, histories = make_sides(options, pool if torch.get_num_threads() > 1 else None)
+        print(json.dumps(describe(options, histories)))
+        print(json.dumps([[side.name, side.operations] for side in sides]), flush=True)
+        n_users = histories.shape[0]
+        for line in sys.stdin:
+            side, seed = json.loads(line)
+            rows = np.random.default_rng(seed).choice(n_users, options.batch, replace=False)
+            print(json.dumps(timed(sides[side].step, rows)), flush=True)
 
 
 def measure(allocators: list[str], n_steps: int) -> dict[str, dict[str, Measured]]:
@@ -128,16 +138,19 @@ def report(measured: dict[str, dict[str, Measured]]) -> None:
     """Print every side's median and spread, then the ratios beside their targets."""
     for allocator, sides in measured.items():
         (_, sgemm), (_, fastest), *others = sides.items()
-        rates = f"{sgemm.rate / 1e9:.0f} ({fastest.rate / 1e9:.0f}) GFLOP/s a core"
-        print(f"\nbuffers {allocator}; sgemm at {rates}")
+        speed = f"{sgemm.rate / 1e9:.0f} ({fastest.rate / 1e9:.0f}) GFLOP/s a core"
+        print(f"\nbuffers {allocator}; sgemm at {speed}")
         print(f"{'':44}{'CPU ms':>8} {'10-90 %':>13} {'wall ms':>9} {'10-90 %':>13}")
         for name, own in others:
             distance = f"{sgemm.rate / own.rate:.2f} ({fastest.rate / own.rate:.2f}) x arithmetic"
             print(f"{name:44}{_spread(own.cpu)} {_spread(own.wall)}  {distance}")
-        steps = [own for name, own in others if name.startswith(OURS)]
-        farthest = max(sgemm.rate / own.rate for own in steps)
-        verdict = "reached" if farthest <= FARTHEST_FROM_ARITHMETIC else "MISSED"
-        print(f"ours at most {farthest:.2f} x; target {FARTHEST_FROM_ARITHMETIC} x: {verdict}")
+        for steps, names in OURS.items():
+            rates = [own.rate for name, own in others if name.startswith(names)]
+            if rates:
+                farthest = sgemm.rate / min(rates)
+                verdict = "reached" if farthest <= FARTHEST_FROM_ARITHMETIC else "MISSED"
+                target = f"target {FARTHEST_FROM_ARITHMETIC} x: {verdict}"
+                print(f"ours, {steps}: at most {farthest:.2f} x arithmetic; {target}")
     print()
     _report_ratios(measured)
 
