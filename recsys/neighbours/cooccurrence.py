@@ -1,7 +1,6 @@
 """Which items go together: the weighted Gram matrix, held whole or made where it is looked at."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.interactions import select_rows
+from recsys.neighbours.products import dense_product, threads_for_parts
 
 BLOCK_ITEMS = 512
 """Rows of the Gram matrix that one thread makes at a time."""
@@ -139,32 +139,28 @@ class GramInParts:
         return self._by_rows(neighbourhoods)
 
     def _by_product(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
-        """Serve them all by one sparse product.
+        """Serve them all by one sparse product, whose blocks of rows are the systems.
 
-        The users of different neighbourhoods are told apart, so that the product is block
-        diagonal.
+        The users of different neighbourhoods are told apart, so that their columns may be shared.
         """
         lengths = np.array([len(each) for each in neighbourhoods])
         n, width = len(lengths), int(lengths.max())
-        members = self.by_item[np.concatenate(neighbourhoods)]
         block = np.repeat(np.arange(n), lengths)
+        # A neighbourhood ends in its system's corner.
+        place = np.concatenate([np.arange(width - length, width) for length in lengths])
+        members = self.by_item[np.concatenate(neighbourhoods)]
         n_users = np.diff(members.indptr)
         keys = np.repeat(block * self.by_item.shape[1], n_users) + members.indices
-        codes, distinct = pd.factorize(keys)
-        layout = (codes.astype(np.int32), members.indptr)
-        shape = (len(block), len(distinct))
-        histories = csr_array((np.ones(len(codes), np.float32), *layout), shape=shape).T.tocsr()
-        product = csr_array((members.data, *layout), shape=shape) @ histories
-        # A block starts at its first row and column in the product, and ends in a system's corner.
-        shift = (width - lengths - (np.cumsum(lengths) - lengths))[block]
-        row_starts = (block * width + np.arange(len(block)) + shift) * width + shift
-        systems = _identities(n, width)
-        systems.reshape(-1)[np.repeat(row_starts, np.diff(product.indptr)) + product.indices] = (
-            product.data
-        )
+        users, distinct = pd.factorize(keys)
+        cells = (users, np.repeat(place, n_users))
+        by_user = csr_array((np.ones(len(users), np.float32), cells), shape=(len(distinct), width))
+        n_in_row = np.zeros(n * width, dtype=np.int64)
+        n_in_row[block * width + place] = n_users
+        row_starts = np.concatenate([[0], np.cumsum(n_in_row)])
+        by_item = csr_array((members.data, users, row_starts), shape=(n * width, len(distinct)))
+        systems = dense_product(by_item, by_user).reshape(n, width, width)
         diagonal = systems.reshape(n, -1)[:, :: width + 1]
-        met_by_nobody = np.flatnonzero(n_users == 0)
-        diagonal[block[met_by_nobody], (met_by_nobody + shift[met_by_nobody])] = 0
+        diagonal[np.arange(width) < (width - lengths)[:, None]] = 1
         return systems
 
     def _by_rows(self, neighbourhoods: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
@@ -202,6 +198,7 @@ class GramInParts:
         shape = (len(users), len(items))
         wanted = csr_array((theirs.data[is_wanted], columns[is_wanted], indptr), shape=shape)
         own = csr_array((by_rare.data, places, by_rare.indptr), shape=(len(rare), len(users)))
+        # So few of these cells hold something that a sparse product is the quicker one.
         return np.asarray((own @ wanted).toarray())
 
 
@@ -260,9 +257,10 @@ def _dense(by_item: csr_array, histories: csr_array, n_threads: int) -> NDArray[
     dense = np.empty((n_items, n_items), dtype=np.float32)
 
     def fill(start: int) -> None:
-        dense[start : start + BLOCK_ITEMS] = _rows(by_item, histories, start).toarray()
+        block = slice(start, start + BLOCK_ITEMS)
+        dense[block] = dense_product(csr_array(by_item[block]), histories)
 
-    with ThreadPoolExecutor(n_threads) as pool:
+    with threads_for_parts(n_threads) as pool:
         list(pool.map(fill, range(0, n_items, BLOCK_ITEMS)))
     return dense
 

@@ -1,23 +1,19 @@
 """The fitted item-item matrix, and how it is found: one small linear system for each item."""
 
-import sys
-import warnings
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from torch import Tensor
 
 from recsys.data.interactions import Interactions, csr_from_pairs
 from recsys.errors import ConfigError
 from recsys.neighbours.config import NeighboursConfig
 from recsys.neighbours.neighbourhoods import Neighbourhoods, Progress
+from recsys.neighbours.products import dense_product, threads_for_parts
 
 BATCH_ROWS = 4096
 """Rows of all systems of a batch: enough to make calls cheap, few enough for the caches."""
@@ -57,18 +53,6 @@ class ItemItem:
         both.sort_indices()
         return both
 
-    @cached_property
-    def for_products(self) -> Tensor | None:
-        """S as torch multiplies it; None where torch has no MKL, or S too many entries for it."""
-        has_mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
-        if not (has_mkl and sys.platform == "linux"):
-            return None
-        if self.weights.nnz > np.iinfo(np.int32).max:
-            return None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            return _as_tensor(self.weights)
-
 
 @dataclass(frozen=True, eq=False)
 class ReachedScores:
@@ -98,27 +82,11 @@ class ReachedScores:
         return ReachedScores(self.item_item, self.histories[rows], self.scale)
 
     def toarray(self) -> NDArray[np.float32]:
-        """Make it dense; float32, shape (n_users, n_items).
-
-        A user's scores are the same to the bit in whatever company and on however many threads.
-        """
-        weights = self.item_item.for_products
-        if weights is None:
-            return self._added_up()
+        """Make it dense; float32, shape (n_users, n_items)."""
         ones = np.ones(len(self.histories.indices), dtype=np.float32)
         layout = (ones, self.histories.indices, self.histories.indptr)
-        x = _as_tensor(csr_array(layout, shape=self.histories.shape))
-        scores = torch.empty(self.histories.shape)
-        torch.addmm(scores, x, weights, beta=0, alpha=self.scale, out=scores)
-        return scores.numpy()
-
-    def _added_up(self) -> NDArray[np.float32]:
-        """The rows of S one after the other, added up by the conversion to a dense array."""
-        reached = self.item_item.weights[self.histories.indices]
-        indptr = reached.indptr[self.histories.indptr]
-        layout = (reached.data, reached.indices, indptr)
-        scores = csr_array(layout, shape=self.histories.shape).toarray()
-        return np.asarray(scores * np.float32(self.scale))
+        x = csr_array(layout, shape=self.histories.shape)
+        return dense_product(x, self.item_item.weights, self.scale)
 
 
 def fit_item_item(
@@ -156,23 +124,18 @@ def fit_item_item(
         Ridge and dropout are too small for the systems to be solved.
     """
     config = config.sized_for(train.n_items)
-    threads_before = torch.get_num_threads()
-    n_threads = n_threads or threads_before
+    n_threads = n_threads or torch.get_num_threads()
     if neighbourhoods is None:
         neighbourhoods = Neighbourhoods.of(train, config, n_threads, progress)
     solver = _Solver(neighbourhoods, config)
     solved: list[_Entries] = []
     n_done = 0
-    torch.set_num_threads(1)  # the systems are small: threads take batches, not parts of one
-    try:
-        with ThreadPoolExecutor(solver.threads_in_memory(n_threads)) as pool:
-            for entries in pool.map(solver.solve, solver.batches()):
-                solved.append(entries)
-                n_done += entries.n_items
-                if progress is not None:
-                    progress(n_done, train.n_items)
-    finally:
-        torch.set_num_threads(threads_before)
+    with threads_for_parts(solver.threads_in_memory(n_threads)) as pool:
+        for entries in pool.map(solver.solve, solver.batches()):
+            solved.append(entries)
+            n_done += entries.n_items
+            if progress is not None:
+                progress(n_done, train.n_items)
     return ItemItem(_assemble(solved, train.n_items))
 
 
@@ -259,14 +222,6 @@ def _last_columns_of_inverses(systems: NDArray[Any]) -> NDArray[Any]:
     last[:, -1] = 1
     solution = torch.linalg.solve_triangular(lower.mT, last, upper=True)
     return solution[:, :, 0].numpy()  # type: ignore[no-any-return]
-
-
-def _as_tensor(matrix: csr_array) -> Tensor:
-    """Give a sparse tensor; MKL takes places of 32 bits as they are."""
-    indptr = torch.from_numpy(matrix.indptr.astype(np.int32, copy=False))
-    indices = torch.from_numpy(matrix.indices.astype(np.int32, copy=False))
-    values = torch.from_numpy(matrix.data)
-    return torch.sparse_csr_tensor(indptr, indices, values, matrix.shape, check_invariants=False)
 
 
 def _assemble(solved: Iterable[_Entries], n_items: int) -> csr_array:

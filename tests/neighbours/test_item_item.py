@@ -189,7 +189,7 @@ def test_systems_held_at_once_stay_in_the_memory_given(
         held.append(n_threads)
         return ThreadPoolExecutor(1)
 
-    monkeypatch.setattr("recsys.neighbours.item_item.ThreadPoolExecutor", pool)
+    monkeypatch.setattr("recsys.neighbours.item_item.threads_for_parts", pool)
     solve = _Solver.solve
     monkeypatch.setattr(
         _Solver, "solve", lambda solver, items: held.append(len(items)) or solve(solver, items)
@@ -244,17 +244,8 @@ def path_and_histories():
     return ItemItem(csr_array(weights.astype(np.float32))), csr_array(clicks.astype(np.float32))
 
 
-def without_mkl(monkeypatch) -> None:
-    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
-
-
-@pytest.mark.parametrize("has_mkl", [True, False])
-def test_scores_are_made_dense_as_a_product_in_double_precision_says(
-    path_and_histories, has_mkl, monkeypatch
-):
+def test_scores_are_made_dense_as_a_product_in_double_precision_says(path_and_histories):
     path, histories = path_and_histories
-    if not has_mkl:
-        without_mkl(monkeypatch)
     reached = path.scores(histories, scale=20.0)
     expected = 20 * (histories.toarray().astype(float) @ path.weights.toarray())
     np.testing.assert_allclose(reached.toarray(), expected, rtol=0, atol=1e-4)
@@ -268,18 +259,6 @@ def test_scores_are_made_dense_as_a_product_in_double_precision_says(
 def test_a_path_without_entries_says_nothing(matrix_of):
     nothing = ItemItem(csr_array((3, 3), dtype=np.float32))
     assert nothing.score(matrix_of([[1, 0, 1], [0, 0, 0]])).tolist() == [[0, 0, 0]] * 2
-
-
-def test_neither_threads_nor_company_change_a_bit_of_a_score(path_and_histories):
-    path, histories = path_and_histories
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        alone = np.concatenate([path.score(histories[row : row + 1]) for row in range(40)])
-        torch.set_num_threads(2)
-        np.testing.assert_array_equal(path.score(histories), alone)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_path_alone_finds_the_taste_of_most_users(split):
