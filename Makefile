@@ -75,7 +75,7 @@ benchmark-speed: $(VENV)/.installed-benchmarks
 	$(BIN)/python benchmarks/neighbours.py gowalla
 	$(BIN)/python benchmarks/neighbours.py million
 	$(BIN)/python benchmarks/large_catalogue.py million
-	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=1000 $(BIN)/python benchmarks/search.py --workspace data/ml-100k
+	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=1000 OPENBLAS_THREAD_TIMEOUT=16 $(BIN)/python benchmarks/search.py --workspace data/ml-100k
 	$(BIN)/python benchmarks/http_load.py
 
 $(VENV)/.installed-benchmarks: $(VENV)/.installed-dev
