@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recsys.errors import ArtefactError
 from recsys.neighbours.item_item import ItemItem
+from recsys.neighbours.products import MOST_ENTRIES
 
 FILE = "item_item.npz"
 
@@ -55,4 +56,7 @@ def _matrix(arrays: dict[str, NDArray[Any]], n_items: int) -> csr_array:
         raise ValueError(f"expected whole numbers, found {indices.dtype} and {indptr.dtype}")
     weights = csr_array((values, indices, indptr), shape=(n_items, n_items))
     weights.check_format(full_check=True)
+    if weights.nnz <= MOST_ENTRIES:  # as products take them: not to be converted for each
+        weights.indices = weights.indices.astype(np.int32, copy=False)
+        weights.indptr = weights.indptr.astype(np.int32, copy=False)
     return weights

@@ -21,6 +21,10 @@ BATCH_ROWS = 4096
 MOST_THREADS = 16
 """So many threads each find room for a batch in `memory_mb`."""
 
+FULL_FROM = 0.004
+"""Share of all pairs of items that have a weight, from which on x S is made by a product, which
+writes every cell. Below it only what is reached is written: the rest are the system's own zeros."""
+
 WEAK_DROPOUT = 0.05
 """Below it the systems are solved in float64: only dropout keeps the systems of items that nearly
 the same users have far enough from singular for float32."""
@@ -82,11 +86,19 @@ class ReachedScores:
         return ReachedScores(self.item_item, self.histories[rows], self.scale)
 
     def toarray(self) -> NDArray[np.float32]:
-        """Make it dense; float32, shape (n_users, n_items)."""
-        ones = np.ones(len(self.histories.indices), dtype=np.float32)
-        layout = (ones, self.histories.indices, self.histories.indptr)
-        x = csr_array(layout, shape=self.histories.shape)
-        return dense_product(x, self.item_item.weights, self.scale)
+        """Make it dense; float32, shape (n_users, n_items).
+
+        A user's scores have the same bits in whatever company.
+        """
+        weights, x = self.item_item.weights, self.histories
+        if weights.nnz < FULL_FROM * weights.shape[0] ** 2:
+            # The rows of S side by side: their entries of the same place are added up below.
+            rows = weights[x.indices]
+            layout = (rows.data * np.float32(self.scale), rows.indices, rows.indptr[x.indptr])
+            return np.asarray(csr_array(layout, shape=x.shape).toarray())
+        ones = np.ones(len(x.indices), dtype=np.float32)
+        binary = csr_array((ones, x.indices, x.indptr), shape=x.shape)
+        return dense_product(binary, weights, self.scale)
 
 
 def fit_item_item(

@@ -49,6 +49,18 @@ def test_it_is_loaded_as_it_was_saved(tmp_path, item_item):
     assert found.shape == (3, 3)
 
 
+def test_places_of_64_bits_are_halved_once(tmp_path, item_item):
+    places = {"indices": np.array([1, 2, 0]), "indptr": np.array([0, 2, 3, 3])}
+    (tmp_path / FILE).write_bytes(whole(**places))
+    found = load_item_item(tmp_path / FILE, 3).weights
+    np.testing.assert_array_equal(found.toarray(), item_item.weights.toarray())
+    assert (found.indices.dtype, found.indptr.dtype) == (np.int32, np.int32)
+
+
+def test_places_that_would_fit_once_halved_are_refused(tmp_path):
+    assert_refused(tmp_path / FILE, whole(indices=np.array([1, 2, 2**32])))
+
+
 def test_a_file_that_is_none_is_refused(tmp_path, bomb):
     sound = whole()
     (tmp_path / FILE).write_bytes(sound)

@@ -244,7 +244,11 @@ def path_and_histories():
     return ItemItem(csr_array(weights.astype(np.float32))), csr_array(clicks.astype(np.float32))
 
 
-def test_scores_are_made_dense_as_a_product_in_double_precision_says(path_and_histories):
+@pytest.mark.parametrize("full_from", [0, 1])
+def test_scores_are_made_dense_as_a_product_in_double_precision_says(
+    path_and_histories, full_from, monkeypatch
+):
+    monkeypatch.setattr("recsys.neighbours.item_item.FULL_FROM", full_from)
     path, histories = path_and_histories
     reached = path.scores(histories, scale=20.0)
     expected = 20 * (histories.toarray().astype(float) @ path.weights.toarray())
