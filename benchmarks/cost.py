@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-RECSYS = (sys.executable, "-c", "from recsys.pipelines.cli import main; main()")
+RECSYS = (sys.executable, "-m", "recsys.pipelines")
 
 
 @dataclass(frozen=True)
